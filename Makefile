@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+# MMU Notifiers Next: the jobs. `make` alone lists them.
+
+targets := help run test mutants tree refresh check clean
+variables := LINUX T
+
+unknown := $(filter-out $(variables),$(foreach o,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(o)))))
+ifneq ($(unknown),)
+$(error unknown variable $(firstword $(unknown)): make knows $(variables))
+endif
+export LINUX T
+
+.PHONY: $(targets)
+
+help:
+	@echo 'make run      boot a kernel in which a secondary MMU follows a process'
+	@echo 'make test     all tests; T=<suite> runs one, T=list names them'
+	@echo 'make mutants  show that the tests catch a broken core'
+	@echo 'make tree     build/linux: the base with the series pushed, for quilt'
+	@echo 'make refresh  take the work in build/linux into patches/ and the copies'
+	@echo 'make check    the tests that need no kernel build'
+	@echo 'make clean    remove build/; the cache with sources and objects stays'
+	@echo
+	@echo 'LINUX=<tree or tarball> names the base instead of downloading it.'
+
+run:
+	@scripts/deps run
+	@scripts/run
+
+test:
+	@scripts/deps test
+	@scripts/test $(T)
+
+mutants:
+	@scripts/deps test
+	@scripts/test mutants
+
+tree:
+	@scripts/deps run
+	@scripts/tree $(CURDIR)/build/linux
+
+refresh:
+	@scripts/refresh
+
+check:
+	@scripts/deps test
+	@scripts/test push am copies checkpatch shellcheck
+
+clean:
+	@rm -rf build
+
+.DEFAULT:
+	@echo "error: unknown target $@: make help names them" >&2; exit 2
