@@ -173,11 +173,14 @@ static void nonblock_refused_finishes_what_started(struct kunit *test)
 		}
 	}
 	KUNIT_EXPECT_GE(test, total, 1);
-	for (i = 0; i < ARRAY_SIZE(ivl); i++)
-		for (j = 0; j < MNK_FINISHES; j++)
-			KUNIT_EXPECT_EQ(test,
-					atomic_read(&ivl[i]->finish[j].finished),
+	for (i = 0; i < ARRAY_SIZE(ivl); i++) {
+		for (j = 0; j < MNK_FINISHES; j++) {
+			struct mnk_finish *fin = &ivl[i]->finish[j];
+
+			KUNIT_EXPECT_EQ(test, atomic_read(&fin->finished),
 					j < atomic_read(&ivl[i]->next_finish));
+		}
+	}
 }
 
 static void nonblock_accepted_finishes_once(struct kunit *test)
