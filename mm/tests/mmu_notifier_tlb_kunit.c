@@ -44,11 +44,11 @@ KUNIT_ARRAY_PARAM_DESC(tlb_ranges, tlb_ranges, name);
 /* [24] under the page table lock; kernel addresses come, too. */
 static void tlb_range_under_spinlock_is_passed_through(struct kunit *test)
 {
+	static DEFINE_SPINLOCK(ptl);
 	const struct tlb_range *range = test->param_value;
 	struct mnk_ctx *ctx = test->priv;
 	struct mnk_sub *sub = tlb_sub_on(ctx, ctx->mm);
 	const struct mnk_call *call;
-	DEFINE_SPINLOCK(ptl);
 
 	spin_lock(&ptl);
 	mmu_notifier_arch_invalidate_secondary_tlbs(ctx->mm, range->start,

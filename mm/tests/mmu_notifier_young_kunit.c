@@ -50,10 +50,10 @@ static void clear_op(struct mnk_sub *sub, enum mnk_op op)
 /* Every combination of answers of three subscribers; [24] under a spinlock. */
 static void young_any_answer_is_the_result(struct kunit *test)
 {
+	static DEFINE_SPINLOCK(ptl);
 	const struct young_op *op = test->param_value;
 	struct mnk_ctx *ctx = test->priv;
 	struct mnk_sub *sub[3];
-	DEFINE_SPINLOCK(ptl);
 	int answers, i;
 	bool young;
 
