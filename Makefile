@@ -4,7 +4,8 @@
 targets := help run test mutants tree refresh check clean
 variables := LINUX T
 
-unknown := $(filter-out $(variables),$(foreach o,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(o)))))
+given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(word)))
+unknown := $(filter-out $(variables),$(foreach word,$(given),$(firstword $(subst =, ,$(word)))))
 ifneq ($(unknown),)
 $(error unknown variable $(firstword $(unknown)): make knows $(variables))
 endif
@@ -14,7 +15,7 @@ export LINUX T
 
 help:
 	@echo 'make run      boot a kernel in which a secondary MMU follows a process'
-	@echo 'make test     all tests; T=<suite> runs one, T=list names them'
+	@echo 'make test     all tests; T=<suite> runs one or more, T=list names them'
 	@echo 'make mutants  show that the tests catch a broken core'
 	@echo 'make tree     build/linux: the base with the series pushed, for quilt'
 	@echo 'make refresh  take the work in build/linux into patches/ and the copies'
