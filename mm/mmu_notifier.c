@@ -15,12 +15,13 @@
  * They are SRCU-fast readers, from start to end, of one of a few domains chosen
  * by a hash of the mm. A registration makes the registry visible and waits for
  * the domain (barrier C). From then on no section is left that did not see it.
- * (Andrea Arcangeli proposed SRCU in place of mm_take_all_locks() in 2019.)
+ * (Andrea Arcangeli proposed SRCU in place of all reverse-map locks in 2019.)
  *
  * These sections run no callbacks, so the wait is short, as a rule. They may
- * however sleep on locks of the reverse map, or for memory, behind a task that
- * is in a callback of another mm. So there are several domains, and whoever
- * waits holds no lock but the registry's mutex, unless its caller does.
+ * however sleep: on locks of the reverse map, behind a task that is in a
+ * callback of another mm, or for memory, if they allocate page tables. So there
+ * are several domains, and whoever waits holds no lock but the registry's mutex,
+ * unless its caller does.
  *
  * When the last subscription goes, the registry stays but loses its LIVE mark,
  * and sections use the domain again. The next registration sets the mark and
@@ -70,7 +71,7 @@
  * unregister unlinks, waits for a grace period (barrier D), then for the
  * references. put does the same from a workqueue.
  *
- * ->release is called by whoever sets ->released first. It leaves the
+ * ->release is called by whoever sets ->releaser first. It leaves the
  * subscription in the list meanwhile, so that sections still find it, and
  * unlinks it then. The other one, exit or unregister, waits for that.
  *
@@ -87,6 +88,9 @@
  *
  * C  SRCU-fast: a section enters the domain, then looks for the LIVE mark. A
  *    registration sets the mark, then waits for the domain.
+ *
+ *    Callbacks that may not sleep look for the mark without a domain. It is the
+ *    RCU grace period in one of SRCU-fast that orders them.
  *
  * D  RCU: walks of the list, mn_ref_put(), and the grace period that follows
  *    hlist_del_init_rcu(). As B, with the link for the generation.
@@ -105,11 +109,10 @@
  *	      shard->lock	sections of the shard; all of them: the tree
  *
  * No callback is called under a spinlock. Registration waits for sections under
- * its mutex, which is safe as no section takes it. If mmap_lock is held as well
- * then whoever opened a section has taken mmap_lock, if at all, before, and
- * callbacks run under mmap_lock anyway. A section nested in reclaim is no
- * exception, as registration allocates memory itself and so must be allowed to
- * wait for any callback.
+ * its mutex, which is safe as no section takes it. Nor may a section take
+ * mmap_lock: the caller of a registration may hold it, and callbacks run under
+ * it anyway. A section nested in reclaim is no exception, as registration
+ * allocates memory itself and so must be allowed to wait for any callback.
  */
 
 #include <linux/mmu_notifier.h>
@@ -209,11 +212,14 @@ int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 	if (range->registry == MMU_NOTIFIER_IN_DOMAIN)
 		srcu_read_unlock_fast(mmu_notifier_domain(range->mm),
 				      range->domain_ctr);
-	range->registry = MMU_NOTIFIER_UNCOUNTED;
 	if (WARN_ONCE(range->start >= range->end,
 		      "invalid range [%#lx, %#lx), event %d\n",
-		      range->start, range->end, range->event))
+		      range->start, range->end, range->event)) {
+		/* Only a blockable section ends */
+		range->registry = mmu_notifier_range_blockable(range) ?
+				  MMU_NOTIFIER_UNCOUNTED : NULL;
 		return -EINVAL;
+	}
 
 	range->registry = registry;
 	range->shard = NULL;
@@ -257,7 +263,7 @@ static struct mmu_notifier_subscriptions *mn_registry_alloc(void)
 
 	if (!registry)
 		return NULL;
-	registry->sections = alloc_percpu(struct mn_sections);
+	registry->sections = mn_alloc_percpu(struct mn_sections);
 	if (!registry->sections) {
 		kfree(registry);
 		return NULL;

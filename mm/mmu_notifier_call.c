@@ -146,54 +146,30 @@ static void mn_call_end(struct mmu_notifier *subscription,
 	mn_callback_leave(&subscription->callback_map);
 }
 
-/* How many refusals a section remembers */
-#define MN_MAX_REFUSALS	8
-
-struct mn_refusals {
-	unsigned int nr;
-	unsigned long age[MN_MAX_REFUSALS];
-};
-
-/* Is there an end to come from the walk that follows the starts? */
-static bool mn_refusals_end(const struct mn_refusals *refusals,
-			    unsigned long age)
-{
-	unsigned int i;
-
-	for (i = 0; i < refusals->nr; i++)
-		if (refusals->age[i] == age)
-			return false;
-	return refusals->nr < MN_MAX_REFUSALS ||
-	       age < refusals->age[MN_MAX_REFUSALS - 1];
-}
-
 /*
  * Everybody is offered the section, also after somebody refused: who has freed
- * its part by then need not be asked again. Then whoever accepted gets the end.
- * When too many refused to remember, whoever accepts after them, being older,
- * gets the end at once.
+ * its part by then need not be asked again. Who accepts after the first refusal,
+ * being older, gets the end at once, and who did before it by a second walk.
  */
 int mn_list_start(struct mmu_notifier_subscriptions *registry,
 		  const struct mmu_notifier_range *range)
 {
 	struct mmu_notifier *pos = NULL;
-	struct mn_refusals refusals;
+	unsigned long refused = 0;	/* the age of the first who did */
 
-	refusals.nr = 0;
 	while ((pos = mn_advance(registry, range, pos, MN_START))) {
-		if (mn_call_start(pos, range)) {
-			if (refusals.nr < MN_MAX_REFUSALS)
-				refusals.age[refusals.nr++] = mn_age(pos, range);
-		} else if (refusals.nr == MN_MAX_REFUSALS &&
-			   pos->ops->invalidate_range_end) {
-			mn_call_end(pos, range);
+		if (!mn_call_start(pos, range)) {
+			if (unlikely(refused) && pos->ops->invalidate_range_end)
+				mn_call_end(pos, range);
+		} else if (!refused) {
+			refused = mn_age(pos, range);
 		}
 	}
-	if (likely(!refusals.nr))
+	if (likely(!refused))
 		return 0;
 
 	while ((pos = mn_advance(registry, range, pos, MN_END)))
-		if (mn_refusals_end(&refusals, mn_age(pos, range)))
+		if (mn_age(pos, range) < refused)
 			mn_call_end(pos, range);
 	return -EAGAIN;
 }

@@ -45,7 +45,7 @@ enum mn_interval_state {
  *        writers hold @lock and those of all shards
  * @mutex: one registration at a time
  * @lock: protects everything but @sections and the atomics
- * @nr: subscriptions in @list and @tree, one more while @intervals is ARMING
+ * @nr: subscriptions in @list and @tree, and the one that is ARMING @intervals
  * @used: @gen has moved, so that there may be sections of an older epoch
  * @left: sections of the previous epoch that a registration waits for
  * @seq: the last cur_seq given to a section, changes when an interval is hit
@@ -79,6 +79,13 @@ mn_registry(struct mm_struct *mm)
 
 	return (struct mmu_notifier_subscriptions *)(val & ~MMU_NOTIFIER_LIVE);
 }
+
+/*
+ * Avoids the mutex of the allocator if it can: who holds that may be reclaiming,
+ * and wait for a callback of some other mm.
+ */
+#define mn_alloc_percpu(type)						\
+	(alloc_percpu_gfp(type, GFP_NOWAIT) ?: alloc_percpu(type))
 
 /*
  * Count down in an RCU reader: on this CPU, or in @left once somebody has

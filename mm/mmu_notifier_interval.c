@@ -22,7 +22,7 @@
  *		intervals that overlap it
  *  insert	under all locks: sets ->active to the number of sections in the
  *		lists that overlap it, and adds it to the tree
- *  remove	under all locks: takes it from the tree
+ *  remove	under all locks: takes it from the tree, sets ->active to zero
  *
  * Hence an invariant that every critical section preserves: ->active of an
  * interval in the tree is the number of ranges in the lists that overlap it.
@@ -207,7 +207,7 @@ static bool mn_interval_call(struct mmu_interval_notifier *interval_sub,
 	mn_callback_leave(&interval_sub->callback_map);
 
 	if (ret && finish) {
-		/* Dropped by mn_interval_finish(); not dying, as one is held */
+		/* Dropped by mn_interval_finish(). One is held, so it may grow */
 		atomic_inc(&interval_sub->refs);
 		finish->notifier = interval_sub;
 		__llist_add(&finish->link, finishes);
@@ -364,7 +364,8 @@ static void mn_interval_clear(struct mmu_interval_notifier *interval_sub)
 	interval_sub->interval_tree.last = 0;
 }
 
-static int mn_interval_init(struct mmu_interval_notifier *interval_sub,
+static int mn_interval_init(struct mmu_notifier_subscriptions *registry,
+			    struct mmu_interval_notifier *interval_sub,
 			    struct mm_struct *mm, unsigned long start,
 			    unsigned long length,
 			    const struct mmu_interval_notifier_ops *ops)
@@ -385,8 +386,8 @@ static int mn_interval_init(struct mmu_interval_notifier *interval_sub,
 	interval_sub->ops = ops;
 	interval_sub->interval_tree.start = start;
 	interval_sub->interval_tree.last = last;
-	/* Odd, and not the cur_seq of any section */
-	interval_sub->invalidate_seq = 1;
+	/* Not the cur_seq of any section, nor what it was in an earlier life */
+	interval_sub->invalidate_seq = mn_next_seq(registry);
 	atomic_set(&interval_sub->active, 0);
 	atomic_set(&interval_sub->refs, 0);
 	interval_sub->dying = false;
@@ -410,7 +411,6 @@ static void mn_interval_link(struct mmu_notifier_subscriptions *registry,
 			if (mn_overlaps(interval_sub, range))
 				atomic_inc(&interval_sub->active);
 	interval_tree_insert(&interval_sub->interval_tree, &registry->tree);
-	registry->nr++;
 	/* Dropped by mmu_interval_notifier_remove() */
 	mmgrab(interval_sub->mm);
 }
@@ -426,8 +426,10 @@ static bool mn_interval_try_link(struct mmu_notifier_subscriptions *registry,
 
 	mn_lock_shards(registry);
 	ret = registry->intervals == MN_INTERVALS_ON;
-	if (ret)
+	if (ret) {
+		registry->nr++;
 		mn_interval_link(registry, interval_sub);
+	}
 	mn_unlock_shards(registry);
 	return ret;
 }
@@ -457,8 +459,6 @@ static int mn_alloc_shards(struct mmu_notifier_subscriptions *registry)
 static int mn_interval_link_first(struct mmu_notifier_subscriptions *registry,
 				  struct mmu_interval_notifier *interval_sub)
 {
-	struct mm_struct *mm = interval_sub->mm;
-
 	lockdep_assert_held(&registry->mutex);
 
 	if (mn_interval_try_link(registry, interval_sub))
@@ -466,14 +466,13 @@ static int mn_interval_link_first(struct mmu_notifier_subscriptions *registry,
 	if (mn_alloc_shards(registry))
 		return -ENOMEM;
 
-	/* Counts as a subscription, so the registry stays live until below */
-	mn_activate(registry, mm, NULL);
+	/* Counts as a subscription from here on */
+	mn_activate(registry, interval_sub->mm, NULL);
 
 	mn_lock_shards(registry);
-	/* Release: as ARMING, ->shards before ->intervals */
-	smp_store_release(&registry->intervals, MN_INTERVALS_ON);
+	/* Who sees it has seen ARMING or an epoch that comes after ->shards */
+	WRITE_ONCE(registry->intervals, MN_INTERVALS_ON);
 	mn_interval_link(registry, interval_sub);
-	mn_subscription_gone(registry, mm);
 	mn_unlock_shards(registry);
 	return 0;
 }
@@ -503,9 +502,10 @@ static int mn_interval_insert(struct mmu_notifier_subscriptions *registry,
  * may be in flight: only a reader, see mmu_interval_read_begin(), may create
  * secondary ptes.
  *
- * The first interval of an mm waits as mmu_notifier_register() does, later ones
- * wait for nothing. @mm must have a user for as long as this runs; its struct
- * is pinned until mmu_interval_notifier_remove().
+ * The first interval of an mm waits as mmu_notifier_register() does, so does
+ * one that comes after the last has gone. Others wait for nothing. @mm must
+ * have a user for as long as this runs; its struct is pinned until
+ * mmu_interval_notifier_remove().
  *
  * mmu_interval_notifier_insert_locked() is for callers that hold mmap_lock for
  * write.
@@ -528,7 +528,8 @@ int mmu_interval_notifier_insert(struct mmu_interval_notifier *interval_sub,
 		if (WARN_ON_ONCE(mn_interval_is_inserted(registry, interval_sub,
 							 mm)))
 			return -EEXIST;
-		ret = mn_interval_init(interval_sub, mm, start, length, ops);
+		ret = mn_interval_init(registry, interval_sub, mm, start,
+				       length, ops);
 		if (!ret)
 			ret = mn_interval_insert(registry, interval_sub);
 	}
@@ -570,14 +571,18 @@ void mmu_interval_notifier_remove(struct mmu_interval_notifier *interval_sub)
 		return;
 	}
 	interval_sub->dying = true;
-	if (atomic_read_acquire(&interval_sub->refs)) {
-		mn_unlock_shards(registry);
-		wait_var_event(&interval_sub->refs,
-			       !atomic_read_acquire(&interval_sub->refs));
-		mn_lock_shards(registry);
-	}
+	mn_unlock_shards(registry);
+
+	wait_var_event(&interval_sub->refs,
+		       !atomic_read_acquire(&interval_sub->refs));
+
+	mn_lock_shards(registry);
 	interval_tree_remove(&interval_sub->interval_tree, &registry->tree);
 	RB_CLEAR_NODE(&interval_sub->interval_tree.rb);
+	/* No section will lower it now: let readers go that come too late */
+	atomic_set(&interval_sub->active, 0);
+	smp_mb();	/* As after a decrement, barrier F */
+	wake_up_var(&interval_sub->active);
 	mn_subscription_gone(registry, mm);
 	mn_unlock_shards(registry);
 	mmdrop(mm);

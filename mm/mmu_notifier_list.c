@@ -47,6 +47,18 @@ void mn_ref_put(struct mmu_notifier *subscription)
 		      !hlist_unhashed_lockless(&subscription->hlist));
 }
 
+/*
+ * In a callback of @subscription, which cannot end while it waits for itself?
+ * Without lockdep only ->release is known: it runs as long as the subscription
+ * is linked, and the task cannot go before.
+ */
+static bool mn_waits_for_itself(struct mmu_notifier *subscription)
+{
+	return mn_in_own_callback(&subscription->callback_map) ||
+	       (READ_ONCE(subscription->releaser) == current &&
+		!hlist_unhashed_lockless(&subscription->hlist));
+}
+
 /* Unlinked, and a grace period ago: wait for the callbacks still running */
 static void mn_ref_drain(struct mmu_notifier *subscription)
 {
@@ -115,12 +127,12 @@ static int mn_register(struct mmu_notifier_subscriptions *registry,
 	if (WARN_ON_ONCE(!mn_ops_valid(subscription->ops)) ||
 	    WARN_ON_ONCE(atomic_read(&mm->mm_users) <= 0))
 		return -EINVAL;
-	subscription->refs = alloc_percpu(long);
+	subscription->refs = mn_alloc_percpu(long);
 	if (!subscription->refs)
 		return -ENOMEM;
 	atomic_long_set(&subscription->refs_left, 0);
 	subscription->users = 1;
-	subscription->released = false;
+	subscription->releaser = NULL;
 
 	/* Dropped by mmu_notifier_unregister() or mn_free_work() */
 	mmgrab(mm);
@@ -256,13 +268,13 @@ EXPORT_SYMBOL_GPL(mmu_notifier_get);
 static void mn_release(struct mmu_notifier_subscriptions *registry,
 		       struct mmu_notifier *subscription)
 {
-	if (subscription->released) {
+	if (subscription->releaser) {
 		wait_var_event_spinlock(&subscription->hlist,
 					hlist_unhashed(&subscription->hlist),
 					&registry->lock);
 		return;
 	}
-	subscription->released = true;
+	WRITE_ONCE(subscription->releaser, current);
 	spin_unlock(&registry->lock);
 	mn_callback_enter(&subscription->callback_map);
 	if (subscription->ops->release)
@@ -284,7 +296,8 @@ void __mmu_notifier_release(struct mm_struct *mm)
 	struct mmu_notifier_subscriptions *registry = mn_registry(mm);
 	struct mmu_notifier *pos;
 
-	if (READ_ONCE(registry->intervals) != MN_INTERVALS_OFF)
+	/* Acquire: ->shards has been set before */
+	if (smp_load_acquire(&registry->intervals) != MN_INTERVALS_OFF)
 		mn_interval_release(registry, mm);
 
 	spin_lock(&registry->lock);
@@ -324,8 +337,10 @@ void mmu_notifier_unregister(struct mmu_notifier *subscription,
 	/* Without users it no longer pins the mm, which may be gone */
 	if (WARN_ON_ONCE(!READ_ONCE(subscription->users)) ||
 	    WARN_ON_ONCE(subscription->mm != mm) ||
-	    WARN_ON_ONCE(mn_in_own_callback(&subscription->callback_map)))
+	    WARN_ON_ONCE(mn_waits_for_itself(subscription)))
 		return;
+
+	mn_might_wait_for_callbacks();
 
 	registry = mn_registry(mm);
 	spin_lock(&registry->lock);

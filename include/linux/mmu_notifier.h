@@ -22,6 +22,7 @@ struct mmu_notifier;
 struct mmu_notifier_range;
 struct mmu_interval_notifier;
 struct srcu_ctr;
+struct task_struct;
 
 /**
  * enum mmu_notifier_event - why a range is invalidated
@@ -180,7 +181,7 @@ struct mmu_notifier {
 	long __percpu *refs;
 	atomic_long_t refs_left;
 	unsigned int users;
-	bool released;
+	struct task_struct *releaser;
 	struct rcu_work free_work;
 	struct lockdep_map callback_map;
 };
@@ -469,9 +470,8 @@ static inline bool mmu_notifier_test_young(struct mm_struct *mm,
  * Enter the domain first and look for subscriptions then: a registration makes
  * itself visible first and waits for the domain then. See mm/mmu_notifier.c.
  *
- * Once the last user of the mm is gone (acquire: and what it registered is
- * visible) nobody is left to register, and nobody must wait for the teardown of
- * a whole mm.
+ * Once the last user of the mm is gone nobody is left to register, and nobody
+ * must wait for the teardown of a whole mm.
  */
 static inline int mmu_notifier_section_start(struct mmu_notifier_range *range)
 {
@@ -479,11 +479,13 @@ static inline int mmu_notifier_section_start(struct mmu_notifier_range *range)
 	int ret = 0;
 
 	VM_WARN_ON_ONCE(range->registry);
-	if (likely(atomic_read_acquire(&mm->mm_users))) {
+	if (likely(atomic_read(&mm->mm_users))) {
 		range->domain_ctr =
 			srcu_read_lock_fast(mmu_notifier_domain(mm));
 		range->registry = MMU_NOTIFIER_IN_DOMAIN;
 	} else {
+		/* What its last user registered is visible */
+		smp_acquire__after_ctrl_dep();
 		range->registry = MMU_NOTIFIER_UNCOUNTED;
 	}
 	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
