@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # MMU Notifiers Next: the jobs. `make` alone lists them.
 
-targets := help run test mutants tree refresh check clean
+targets := help run test mutants users bisect tree refresh check clean
 variables := LINUX T
 
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(word)))
@@ -15,8 +15,10 @@ export LINUX T
 
 help:
 	@echo 'make run      boot a kernel in which a secondary MMU follows a process'
-	@echo 'make test     all tests; T=<suite> runs one or more, T=list names them'
+	@echo 'make test     the tests; T=<suite> runs one or more, T=list names them all'
 	@echo 'make mutants  show that the tests catch a broken core'
+	@echo 'make users    compile what uses the notifiers on six architectures'
+	@echo 'make bisect   build and test every prefix of the series'
 	@echo 'make tree     build/linux: the base with the series pushed, for quilt'
 	@echo 'make refresh  take the work in build/linux into patches/ and the copies'
 	@echo 'make check    the tests that need no kernel build'
@@ -35,6 +37,10 @@ test:
 mutants:
 	@scripts/deps test
 	@scripts/test mutants
+
+users bisect:
+	@scripts/deps test
+	@scripts/test $@
 
 tree:
 	@scripts/deps run
