@@ -46,9 +46,28 @@ tree_version()
 	     }' "$1/Makefile"
 }
 
+# The tests, on the untouched base: it fails those of new behaviour
+# shellcheck disable=SC2034
+tests_only='^[15]'
+
 # patches_of PATTERN: the patches of the series that match, in order
 patches_of()
 {
 	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$top/series" |
 		grep -E "$1" || true
+}
+
+# new_suites: the KUnit suites of new behaviour
+new_suites()
+{
+	(cd "$top/patches" && patches_of '^5' | xargs -r sed -n \
+		's/^+++ .*\/\(mmu_notifier_.*\)_kunit\.c.*/\1/p')
+}
+
+# old_suites: kernel parameters that run the others
+old_suites()
+{
+	echo "kunit_shutdown=poweroff kunit.filter_glob=mmu_notifier*" \
+		"kunit.filter=$(new_suites |
+			sed 's/.*/module!=&_kunit/' | paste -sd ,)"
 }

@@ -2,6 +2,7 @@
 /*
  * Helpers of the mmu_notifier KUnit suites, see mmu_notifier_kunit.h.
  */
+#include <linux/bug.h>
 #include <linux/kthread.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
@@ -9,6 +10,8 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+
+#include <asm/sections.h>
 
 #include "mmu_notifier_kunit.h"
 
@@ -213,6 +216,17 @@ void mnk_expect_blocked(struct mnk_ctx *ctx, struct mnk_task *task)
 				    "%ps returned too early", task->fn);
 }
 
+/* Before mnk_join(), if a core may hold up @task until the case lets it go on */
+void mnk_expect_returned(struct mnk_ctx *ctx, struct mnk_task *task)
+{
+	KUNIT_EXPECT_NOT_NULL(ctx->test, task);
+	if (task)
+		KUNIT_EXPECT_NE_MSG(ctx->test, 0,
+				    wait_for_completion_timeout(&task->done,
+								MNK_TIMEOUT / 2),
+				    "%ps is held up", task->fn);
+}
+
 unsigned long mnk_join(struct mnk_ctx *ctx, struct mnk_task *task)
 {
 	if (!task)
@@ -230,6 +244,62 @@ unsigned long mnk_run(struct mnk_ctx *ctx, unsigned long (*fn)(void *arg),
 		      void *arg)
 {
 	return mnk_join(ctx, mnk_spawn(ctx, fn, arg));
+}
+
+/*
+ * Misuse
+ */
+
+static unsigned long mnk_do_misuse(void *arg)
+{
+	struct mnk_ctx *ctx = arg;
+	struct mnk_misuse *misuse = &ctx->misuse;
+
+	kunit_warning_suppress(ctx->test) {
+		misuse->ret = misuse->fn(misuse->arg);
+		misuse->warnings = KUNIT_SUPPRESSED_WARNING_COUNT();
+	}
+	return 0;
+}
+
+/*
+ * How many warnings @fn gives, in a helper thread; what it returns is left in
+ * ctx->misuse. They are not printed. Some architectures forget a WARN_ON_ONCE()
+ * that was suppressed and some do not: remind them all.
+ */
+int mnk_warnings(struct mnk_ctx *ctx, unsigned long (*fn)(void *arg), void *arg)
+{
+	generic_bug_clear_once();
+	memset(__start_once, 0, __end_once - __start_once);
+
+	ctx->misuse.fn = fn;
+	ctx->misuse.arg = arg;
+	ctx->misuse.warnings = 0;
+	mnk_run(ctx, mnk_do_misuse, ctx);
+	return ctx->misuse.warnings;
+}
+
+static unsigned long mnk_do_end_only(void *mm)
+{
+	struct mmu_notifier_range range;
+
+	mmu_notifier_range_init_owner(&range, MMU_NOTIFY_CLEAR, 0, mm, MNK_BASE,
+				      MNK_BASE + PAGE_SIZE, NULL);
+	mnk_end(&range);
+	return 0;
+}
+
+/*
+ * For a case that would take down the kernel if the core did what it is asked
+ * to: stop if the core says nothing to the most harmless mistake, the end of a
+ * section that was not started, where nobody is subscribed.
+ */
+void mnk_assert_misuse_is_caught(struct mnk_ctx *ctx)
+{
+	struct mnk_mm *mm = mnk_mm_empty(ctx);
+
+	KUNIT_ASSERT_NE(ctx->test, 0,
+			mnk_warnings(ctx, mnk_do_end_only, mm->mm));
 }
 
 /*
@@ -296,6 +366,20 @@ unsigned long mnk_do_section(void *arg)
 	mnk_gate_pass(&section->hold, MNK_HOLD);
 	mmu_notifier_invalidate_range_end(&section->range);
 	return 0;
+}
+
+/* A section of a helper thread that stays open until its gate is opened. */
+struct mnk_task *mnk_open_section(struct mnk_ctx *ctx, struct mm_struct *mm,
+				  unsigned long start,
+				  struct mnk_section **section)
+{
+	struct mnk_task *task;
+
+	*section = mnk_section(ctx, mm, start, start + PAGE_SIZE);
+	mnk_gate_arm(&(*section)->hold, MNK_HOLD);
+	task = mnk_spawn(ctx, mnk_do_section, *section);
+	mnk_gate_entered(ctx, &(*section)->hold);
+	return task;
 }
 
 /*

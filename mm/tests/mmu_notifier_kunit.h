@@ -47,6 +47,7 @@
  * 25. callbacks run under the lockdep map of invalidate_range_start
  * 26. objects may be garbage before they are registered or inserted
  * 27. mm_has_notifiers() is false for an mm that never had one
+ * 28. vm_ops->open may register in the half-built child of a fork
  */
 #ifndef _MM_TESTS_MMU_NOTIFIER_KUNIT_H
 #define _MM_TESTS_MMU_NOTIFIER_KUNIT_H
@@ -197,6 +198,14 @@ struct mnk_mm {
 	bool live;
 };
 
+/* A call that the core has to warn about, and how often it did. */
+struct mnk_misuse {
+	unsigned long (*fn)(void *arg);
+	void *arg;
+	unsigned long ret;
+	int warnings;
+};
+
 struct mnk_ctx {
 	struct kunit *test;
 	struct mm_struct *mm;		/* the mm of the test thread */
@@ -213,6 +222,7 @@ struct mnk_ctx {
 	struct mnk_section sections[MNK_SECTIONS];
 	struct mnk_task tasks[MNK_TASKS];
 	struct mnk_mm mms[MNK_MMS];
+	struct mnk_misuse misuse;
 };
 
 int mnk_init(struct kunit *test);
@@ -241,9 +251,15 @@ void mnk_gate_open(struct mnk_gate *gate);
 struct mnk_task *mnk_spawn(struct mnk_ctx *ctx, unsigned long (*fn)(void *arg),
 			   void *arg);
 void mnk_expect_blocked(struct mnk_ctx *ctx, struct mnk_task *task);
+void mnk_expect_returned(struct mnk_ctx *ctx, struct mnk_task *task);
 unsigned long mnk_join(struct mnk_ctx *ctx, struct mnk_task *task);
 unsigned long mnk_run(struct mnk_ctx *ctx, unsigned long (*fn)(void *arg),
 		      void *arg);
+
+/* Misuse. */
+int mnk_warnings(struct mnk_ctx *ctx, unsigned long (*fn)(void *arg),
+		 void *arg);
+void mnk_assert_misuse_is_caught(struct mnk_ctx *ctx);
 
 /* Whole-mm subscribers. */
 extern const struct mmu_notifier_ops mnk_get_ops;
@@ -287,6 +303,9 @@ int mnk_invalidate_nonblock(struct mm_struct *mm, unsigned long start,
 struct mnk_section *mnk_section(struct mnk_ctx *ctx, struct mm_struct *mm,
 				unsigned long start, unsigned long end);
 unsigned long mnk_do_section(void *section);
+struct mnk_task *mnk_open_section(struct mnk_ctx *ctx, struct mm_struct *mm,
+				  unsigned long start,
+				  struct mnk_section **section);
 
 /* Address spaces. */
 unsigned long mnk_map(struct mnk_ctx *ctx, struct file *file,
