@@ -4,6 +4,7 @@
  * see mm/mmu_notifier.c.
  */
 
+#include <linux/mmdebug.h>
 #include <linux/mmu_notifier.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
@@ -146,30 +147,54 @@ static void mn_call_end(struct mmu_notifier *subscription,
 	mn_callback_leave(&subscription->callback_map);
 }
 
+/* How many refusals a section remembers */
+#define MN_MAX_REFUSALS	8
+
+struct mn_refusals {
+	unsigned int nr;
+	unsigned long age[MN_MAX_REFUSALS];
+};
+
+/* Is there an end to come from the walk that follows the starts? */
+static bool mn_refusals_end(const struct mn_refusals *refusals,
+			    unsigned long age)
+{
+	unsigned int i;
+
+	for (i = 0; i < refusals->nr; i++)
+		if (refusals->age[i] == age)
+			return false;
+	return refusals->nr < MN_MAX_REFUSALS ||
+	       age < refusals->age[MN_MAX_REFUSALS - 1];
+}
+
 /*
  * Everybody is offered the section, also after somebody refused: who has freed
- * its part by then need not be asked again. Who accepts after the first refusal,
- * being older, gets the end at once, and who did before it by a second walk.
+ * its part by then need not be asked again. Then whoever accepted gets the end.
+ * When too many refused to remember, whoever accepts after them, being older,
+ * gets the end at once.
  */
 int mn_list_start(struct mmu_notifier_subscriptions *registry,
 		  const struct mmu_notifier_range *range)
 {
 	struct mmu_notifier *pos = NULL;
-	unsigned long refused = 0;	/* the age of the first who did */
+	struct mn_refusals refusals;
 
+	refusals.nr = 0;
 	while ((pos = mn_advance(registry, range, pos, MN_START))) {
-		if (!mn_call_start(pos, range)) {
-			if (unlikely(refused) && pos->ops->invalidate_range_end)
-				mn_call_end(pos, range);
-		} else if (!refused) {
-			refused = mn_age(pos, range);
+		if (mn_call_start(pos, range)) {
+			if (refusals.nr < MN_MAX_REFUSALS)
+				refusals.age[refusals.nr++] = mn_age(pos, range);
+		} else if (refusals.nr == MN_MAX_REFUSALS &&
+			   pos->ops->invalidate_range_end) {
+			mn_call_end(pos, range);
 		}
 	}
-	if (likely(!refused))
+	if (likely(!refusals.nr))
 		return 0;
 
 	while ((pos = mn_advance(registry, range, pos, MN_END)))
-		if (mn_age(pos, range) < refused)
+		if (mn_refusals_end(&refusals, mn_age(pos, range)))
 			mn_call_end(pos, range);
 	return -EAGAIN;
 }
@@ -238,6 +263,7 @@ void __mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 {
 	struct mmu_notifier *pos;
 
+	VM_WARN_ON_ONCE(start >= end);
 	rcu_read_lock();	/* Barrier D */
 	hlist_for_each_entry_rcu(pos, &mn_registry(mm)->list, hlist)
 		if (pos->ops->arch_invalidate_secondary_tlbs)

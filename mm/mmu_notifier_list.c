@@ -168,6 +168,7 @@ int mmu_notifier_register(struct mmu_notifier *subscription,
 
 	if (!registry) {
 		subscription->users = 0;
+		subscription->mm = NULL;
 		return -ENOMEM;
 	}
 	mutex_lock(&registry->mutex);

@@ -4,13 +4,13 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/bug.h>
 #include <linux/hash.h>
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/lockdep.h>
 #include <linux/spinlock.h>
 #include <linux/mm_types.h>
-#include <linux/mmdebug.h>
 #include <linux/mmap_lock.h>
 #include <linux/srcu.h>
 #include <linux/workqueue.h>
@@ -478,7 +478,8 @@ static inline int mmu_notifier_section_start(struct mmu_notifier_range *range)
 	struct mm_struct *mm = range->mm;
 	int ret = 0;
 
-	VM_WARN_ON_ONCE(range->registry);
+	if (IS_ENABLED(CONFIG_DEBUG_VM) && WARN_ON_ONCE(range->registry))
+		return -EBUSY;
 	if (likely(atomic_read(&mm->mm_users))) {
 		range->domain_ctr =
 			srcu_read_lock_fast(mmu_notifier_domain(mm));

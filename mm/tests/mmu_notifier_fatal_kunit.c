@@ -190,20 +190,21 @@ static void end_as_ocxl_does(struct kunit *test,
 			     unsigned long (*fn)(void *sub))
 {
 	struct mnk_ctx *ctx = test->priv;
+	struct mnk_mm *mm = mnk_mm_empty(ctx);
 	struct mnk_sub *sub = mnk_sub(ctx);
-	int before = atomic_read(&ctx->mm->mm_count);
+	int before = atomic_read(&mm->mm->mm_count);
 
-	sub->data = ctx->mm;
+	sub->data = mm->mm;
 	sub->ops.arch_invalidate_secondary_tlbs = mnk_op_tlb;
 	mnk_warnings(ctx, do_register, sub);
 	KUNIT_ASSERT_EQ(test, (long)ctx->misuse.ret, -EINVAL);
 	KUNIT_ASSERT_PTR_EQ(test, sub->mn.mm, NULL);
 
 	KUNIT_EXPECT_NE(test, mnk_warnings(ctx, fn, sub), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->mm->mm_count), before);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mm->mm->mm_count), before);
 	KUNIT_EXPECT_EQ(test, ctx->nr_calls, 0);
 	sub->ops.arch_invalidate_secondary_tlbs = NULL;
-	mnk_register(sub, ctx->mm);
+	mnk_register(sub, mm->mm);
 	expect_alive(ctx, sub);
 }
 
@@ -237,17 +238,18 @@ static void put_after_failed_register_warns(struct kunit *test)
 static void remove_after_failed_insert_warns(struct kunit *test)
 {
 	struct mnk_ctx *ctx = test->priv;
+	struct mnk_mm *mm = mnk_mm_empty(ctx);
 	struct mnk_ivl *ivl = mnk_ivl(ctx);
-	int before = atomic_read(&ctx->mm->mm_count);
+	int before = atomic_read(&mm->mm->mm_count);
 
-	KUNIT_ASSERT_LT(test, mmu_interval_notifier_insert(&ivl->mni, ctx->mm,
+	KUNIT_ASSERT_LT(test, mmu_interval_notifier_insert(&ivl->mni, mm->mm,
 							   MNK_BASE, 0,
 							   &ivl->ops), 0);
 	KUNIT_ASSERT_PTR_EQ(test, ivl->mni.mm, NULL);
 	KUNIT_EXPECT_NE(test, mnk_warnings(ctx, mnk_do_remove, ivl), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->mm->mm_count), before);
-	mnk_insert(ivl, ctx->mm, MNK_BASE, PAGE_SIZE);
-	mnk_invalidate(ctx->mm, MNK_BASE, MNK_BASE + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mm->mm->mm_count), before);
+	mnk_insert(ivl, mm->mm, MNK_BASE, PAGE_SIZE);
+	mnk_invalidate(mm->mm, MNK_BASE, MNK_BASE + PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, mnk_count(ctx, MNK_INVALIDATE, ivl), 1);
 }
 
