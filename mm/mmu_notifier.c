@@ -222,7 +222,6 @@ int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 	}
 
 	range->registry = registry;
-	range->shard = NULL;
 	if (mn_section_enter(registry, range))
 		ret = mn_interval_start(registry, range);
 	if (!ret) {

@@ -587,7 +587,11 @@ static inline void mmu_notifier_range_init(struct mmu_notifier_range *range,
 	range->end = end;
 	range->flags = flags;
 	range->owner = NULL;
+	/* All fields: so a compiler that clears the stack does not do it twice */
 	range->registry = NULL;
+	range->domain_ctr = NULL;
+	range->shard = NULL;
+	INIT_HLIST_NODE(&range->shard_node);
 }
 
 static inline void

@@ -54,10 +54,6 @@ FIXTURE_VARIANT_ADD(refuse, gru) {
 	.manner = &manner_gru,
 };
 
-FIXTURE_VARIANT_ADD(refuse, xpmem) {
-	.manner = &manner_xpmem,
-};
-
 FIXTURE_SETUP(refuse) {}
 
 FIXTURE_TEARDOWN(refuse) {}
