@@ -50,6 +50,13 @@ coming()
 	 done) | grep -qx "+config ${config%%=*}"
 }
 
+# unmet MESSAGE: for who sees the run, and for who asks for the fault
+unmet()
+{
+	printf 'error: %s\n' "$*" >> "$log"
+	die "$@"
+}
+
 # Of several values that the fragments give an option, the last one counts.
 configure()
 {
@@ -64,13 +71,13 @@ configure()
 		return
 	fi
 	kbuild -s KCONFIG_ALLCONFIG="$wanted.new" allnoconfig > "$log" 2>&1 ||
-		die "the configuration $name fails: see $log"
+		unmet "the configuration $name fails: see $log"
 	awk '/^CONFIG_/ { split($1, part, "="); line[part[1]] = $0 }
 	     /^# CONFIG_.* is not set/ { line[$2] = $0 }
 	     END { for (name in line) print line[name] }' "$wanted.new" |
 		sort | while read -r option; do
 		met "$option" || coming "$option" ||
-			die "$option is not met: see configs/ and $out/.config"
+			unmet "$option is not met: see configs/ and $out/.config"
 	done || return
 	mv "$wanted.new" "$wanted"
 }
@@ -98,5 +105,5 @@ build()
 # fault: the first error of a build that failed
 fault()
 {
-	grep -E -m 1 ': (fatal )?error:|\*\*\* ' "$log" || echo "it stopped"
+	grep -E -m 1 '(^|: )(fatal )?error: |\*\*\* ' "$log" || echo "it stopped"
 }
