@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # MMU Notifiers Next: the jobs. `make` alone lists them.
 
-targets := help run test mutants torture users bisect tree refresh check clean
+targets := help run test mutants torture models users bisect tree refresh check clean
 variables := LINUX T
 
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(word)))
@@ -18,6 +18,7 @@ help:
 	@echo 'make test     the tests; T=<suite> runs one or more, T=list names them all'
 	@echo 'make mutants  show that the tests catch a broken core'
 	@echo 'make torture  random work against an oracle, and broken cores that it catches'
+	@echo 'make models   search the models of both protocols for what cannot happen'
 	@echo 'make users    compile what uses the notifiers on six architectures'
 	@echo 'make bisect   build and test every prefix of the series'
 	@echo 'make tree     build/linux: the base with the series pushed, for quilt'
@@ -42,6 +43,10 @@ mutants:
 torture:
 	@scripts/deps test
 	@scripts/test torture variants
+
+models:
+	@scripts/deps test
+	@models/check
 
 users bisect:
 	@scripts/deps test
