@@ -105,5 +105,6 @@ build()
 # fault: the first error of a build that failed
 fault()
 {
-	grep -E -m 1 '(^|: )(fatal )?error: |\*\*\* ' "$log" || echo "it stopped"
+	grep -E -m 1 '(^|: )(fatal )?error: |\*\*\* ' "$log" ||
+		grep -v -x FAILED "$log" | tail -n 1
 }
