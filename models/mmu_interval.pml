@@ -16,6 +16,7 @@
  *	config	STUCK	one section with a callback of interval 1 that hangs
  *
  *	seed	A_ARMING_LATE		FIRST	C6
+ *	seed	A_STATE_EARLY		FIRST	C6
  *	seed	E_ACTIVE_LATE		FULL	C6
  *	seed	E_SEQ_LATE		FULL	C6
  *	seed	F_ACTIVE_EARLY		FULL	C6
@@ -42,11 +43,10 @@
  *
  * Memory
  *
- * Promela is sequentially consistent, so what may be reordered is written down:
- * what a barrier orders is stored or loaded in two steps. The seeds E and F swap
- * them, on one side each; A swaps the stores of mn_activate(). The count of the
- * sections that mn_activate() waits for is taken as exact, which is what
- * mmu_notifier.pml is about. All else is under the locks of the shards.
+ * Promela is sequentially consistent. What a barrier orders is stored or loaded
+ * in two steps, and a seed that drops the barrier exchanges them: A, E and F on
+ * either side. mmu_notifier.pml is about the count of sections, which is exact
+ * here. All else is under the locks of the shards.
  */
 #define NIL	2
 
@@ -227,7 +227,7 @@ inline leave_shard(p)
 
 inline domain_leave(p) { domain[p] = false; domain_gp[p] = false }
 
-/* Which of the intervals have a part in this section, see mmu_notifier.pml */
+/* joins: there are intervals, as far as this section can tell */
 inline section_enter(p)
 {
 #ifdef FIRST
@@ -241,11 +241,16 @@ inline section_enter(p)
 	}
 	if
 	:: counted ->
+#ifdef BUG_A_STATE_EARLY
+		joins = (intervals != OFF);
+#endif
 		d_step {
 			e = gen;	/* Barrier A: mn_section_enter() */
 			sections[e] = sections[e] + 1
 		}
+#ifndef BUG_A_STATE_EARLY
 		joins = (intervals != OFF)
+#endif
 	:: else
 	fi
 #else

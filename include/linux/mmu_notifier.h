@@ -481,6 +481,7 @@ static inline int mmu_notifier_section_start(struct mmu_notifier_range *range)
 	if (IS_ENABLED(CONFIG_DEBUG_VM) && WARN_ON_ONCE(range->registry))
 		return -EBUSY;
 	if (likely(atomic_read(&mm->mm_users))) {
+		/* Barrier C */
 		range->domain_ctr =
 			srcu_read_lock_fast(mmu_notifier_domain(mm));
 		range->registry = MMU_NOTIFIER_IN_DOMAIN;
