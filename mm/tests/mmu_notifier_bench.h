@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef __MMU_NOTIFIER_BENCH_H
+#define __MMU_NOTIFIER_BENCH_H
+
+#include <linux/types.h>
+
+struct mm_struct;
+struct mmu_notifier;
+
+#define BENCH_BASE		0x10000000UL
+
+#define BENCH_MAX_SAMPLES	400
+
+struct bench_samples {
+	u64 ns[BENCH_MAX_SAMPLES];
+	unsigned int nr;
+};
+
+/* Figures */
+void bench_settle(void);
+void bench_sample(struct bench_samples *samples, u64 start);
+void bench_report(const char *name, const char *param, unsigned long value,
+		  const char *unit, u64 number);
+void bench_report_ns(const char *name, const char *param, unsigned long value,
+		     struct bench_samples *samples, unsigned int loops);
+
+/* Subscriptions with empty callbacks, address spaces, and a section of one */
+extern struct mmu_notifier bench_subs[11];
+int bench_subscribe(struct mmu_notifier *subscription, struct mm_struct *mm);
+struct mm_struct *bench_mm_with_vmas(unsigned int nr);
+void bench_section(struct mm_struct *mm);
+
+/* Jobs */
+int bench_section_unused(void);
+int bench_section_one(void);
+int bench_section_parallel(void);
+int bench_grace_period(void);
+int bench_register(void);
+int bench_register_signal(void);
+int bench_unregister_idle(void);
+int bench_unregister_stuck(void);
+int bench_exit_release(void);
+int bench_registry_bytes(void);
+
+#endif /* __MMU_NOTIFIER_BENCH_H */
