@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # MMU Notifiers Next: the jobs. `make` alone lists them.
 
-targets := help run test mutants torture models users bisect tree refresh check clean
+targets := help run test mutants torture models users bisect bench tree refresh check clean
 variables := LINUX T
 
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(word)))
@@ -21,6 +21,7 @@ help:
 	@echo 'make models   search the models of both protocols for what cannot happen'
 	@echo 'make users    compile what uses the notifiers on six architectures'
 	@echo 'make bisect   build and test every prefix of the series'
+	@echo 'make bench    measure the base and the series side by side'
 	@echo 'make tree     build/linux: the base with the series pushed, for quilt'
 	@echo 'make refresh  take the work in build/linux into patches/ and the copies'
 	@echo 'make check    the tests that need no kernel build'
@@ -51,6 +52,10 @@ models:
 users bisect:
 	@scripts/deps test
 	@scripts/test $@
+
+bench:
+	@scripts/deps x86
+	@scripts/bench
 
 tree:
 	@scripts/deps run

@@ -15,6 +15,7 @@
  * They are SRCU-fast readers, from start to end, of one of a few domains chosen
  * by a hash of the mm. A registration makes the registry visible and waits for
  * the domain (barrier C). From then on no section is left that did not see it.
+ * A section that sees it at once does without the domain.
  * (Andrea Arcangeli proposed SRCU in place of all reverse-map locks in 2019.)
  *
  * These sections run no callbacks, so the wait is short, as a rule. They may
@@ -82,8 +83,8 @@
  *    A section of epoch N sees all that registration N put into the registry:
  *    its subscription or the state of the intervals.
  *
- * B  RCU: the readers in mn_section_enter() and mn_section_leave(), the grace
- *    period in mn_drain_sections(). Either a reader sees the new generation, or
+ * B  RCU: the readers in which sections are counted, and the grace period in
+ *    mn_drain_sections(). Either a reader sees the new generation, or
  *    all of it and all before it is visible after the grace period.
  *
  * C  SRCU-fast: a section enters the domain, then looks for the LIVE mark. A
@@ -163,94 +164,6 @@ mmu_notifier_domains[1 << MMU_NOTIFIER_DOMAIN_BITS] = {
 
 /* Few registrations before the generation wraps, to have that tested */
 #define MN_FIRST_GEN	(-4UL)
-
-/*
- * Sections
- */
-
-static long __percpu *mn_slot(struct mmu_notifier_subscriptions *registry,
-			      unsigned long epoch)
-{
-	return &registry->sections->count[epoch & 1];
-}
-
-/* Returns whether the section must join the intervals */
-static bool mn_section_enter(struct mmu_notifier_subscriptions *registry,
-			     struct mmu_notifier_range *range)
-{
-	bool intervals;
-
-	rcu_read_lock();	/* Barrier B */
-	range->epoch = smp_load_acquire(&registry->gen);	/* Barrier A */
-	this_cpu_inc(*mn_slot(registry, range->epoch));
-	/* Acquire: ->shards has been set before */
-	intervals = smp_load_acquire(&registry->intervals) != MN_INTERVALS_OFF;
-	rcu_read_unlock();
-	return intervals;
-}
-
-static void mn_section_leave(struct mmu_notifier_subscriptions *registry,
-			     struct mmu_notifier_range *range)
-{
-	rcu_read_lock();	/* Barrier B */
-	mn_count_down(mn_slot(registry, range->epoch), &registry->left,
-		      READ_ONCE(registry->gen) == range->epoch);
-	rcu_read_unlock();
-	range->registry = NULL;
-}
-
-int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
-{
-	struct mmu_notifier_subscriptions *registry = mn_registry(range->mm);
-	int ret = 0;
-
-	/*
-	 * The domain can go before the section is counted: a registration that
-	 * misses it in the slot of the old epoch has advanced the generation
-	 * before the section reads it.
-	 */
-	if (range->registry == MMU_NOTIFIER_IN_DOMAIN)
-		srcu_read_unlock_fast(mmu_notifier_domain(range->mm),
-				      range->domain_ctr);
-	if (WARN_ONCE(range->start >= range->end,
-		      "invalid range [%#lx, %#lx), event %d\n",
-		      range->start, range->end, range->event)) {
-		/* Only a blockable section ends */
-		range->registry = mmu_notifier_range_blockable(range) ?
-				  MMU_NOTIFIER_UNCOUNTED : NULL;
-		return -EINVAL;
-	}
-
-	range->registry = registry;
-	if (mn_section_enter(registry, range))
-		ret = mn_interval_start(registry, range);
-	if (!ret) {
-		ret = mn_list_start(registry, range);
-		if (ret)
-			mn_interval_end(registry, range);
-	}
-	if (ret)
-		mn_section_leave(registry, range);
-	return ret;
-}
-
-void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
-{
-	struct mmu_notifier_subscriptions *registry = range->registry;
-
-	if (WARN_ONCE(!registry, "end without start\n"))
-		return;
-	if (registry == MMU_NOTIFIER_UNCOUNTED) {
-		range->registry = NULL;
-		return;
-	}
-
-	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
-	mn_interval_end(registry, range);
-	mn_list_end(registry, range);
-	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
-	mn_section_leave(registry, range);
-}
 
 /*
  * Registration

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * MMU notifiers for a whole mm: who is called. For the algorithm and the barriers
- * see mm/mmu_notifier.c.
+ * MMU notifiers: sections, and which subscriptions of a whole mm they call. For
+ * the algorithm and the barriers see mm/mmu_notifier.c.
  */
 
 #include <linux/mmdebug.h>
@@ -83,37 +83,51 @@ static bool mn_due(const struct mmu_notifier *subscription,
 }
 
 /*
- * Take a reference on the next subscription to call, drop that on @prev. Goes
- * on to the end: who breaks out would leak the reference.
+ * The walk: mn_begin(), then mn_advance() until there is none; who breaks out
+ * leaks a reference. In an RCU reader, which the caller leaves for the callbacks.
+ * Inlined, because most sections are little more than a walk of one subscription.
  */
-static struct mmu_notifier *
-mn_advance(struct mmu_notifier_subscriptions *registry,
-	   const struct mmu_notifier_range *range, struct mmu_notifier *prev,
+
+/* Take a reference on the first of @pos and those behind it that is due */
+static __always_inline struct mmu_notifier *
+mn_get_due(struct mmu_notifier *pos, const struct mmu_notifier_range *range,
 	   enum mn_half half)
 {
-	struct mmu_notifier *pos;
-
-	rcu_read_lock();	/* Barrier D */
-	pos = prev ? mn_continue(registry, range, prev) : mn_first(registry);
 	while (pos && !mn_due(pos, range, half))
 		pos = mn_next(pos);
 	if (pos)
 		mn_ref_get(pos);
-	if (prev)
-		mn_ref_put(prev);
-	rcu_read_unlock();
 	return pos;
+}
+
+static __always_inline struct mmu_notifier *
+mn_begin(struct mmu_notifier_subscriptions *registry,
+	 const struct mmu_notifier_range *range, enum mn_half half)
+{
+	return mn_get_due(mn_first(registry), range, half);
+}
+
+static __always_inline struct mmu_notifier *
+mn_advance(struct mmu_notifier_subscriptions *registry,
+	   const struct mmu_notifier_range *range, struct mmu_notifier *prev,
+	   enum mn_half half)
+{
+	struct mmu_notifier *next;
+
+	next = mn_get_due(mn_continue(registry, range, prev), range, half);
+	mn_ref_put(prev);
+	return next;
 }
 
 /*
  * Delivery
  */
 
-static int mn_call_start(struct mmu_notifier *subscription,
-			 const struct mmu_notifier_range *range)
+static __always_inline int
+mn_call_start(struct mmu_notifier *subscription,
+	      const struct mmu_notifier_range *range, bool blockable)
 {
 	const struct mmu_notifier_ops *ops = subscription->ops;
-	bool blockable = mmu_notifier_range_blockable(range);
 	int ret;
 
 	mn_callback_enter(&subscription->callback_map);
@@ -168,44 +182,163 @@ static bool mn_refusals_end(const struct mn_refusals *refusals,
 	       age < refusals->age[MN_MAX_REFUSALS - 1];
 }
 
+/* In an RCU reader, but for the callbacks, like the starts */
+static __always_inline void
+mn_list_end(struct mmu_notifier_subscriptions *registry,
+	    const struct mmu_notifier_range *range,
+	    const struct mn_refusals *refusals)
+{
+	struct mmu_notifier *pos;
+
+	for (pos = mn_begin(registry, range, MN_END); pos;
+	     pos = mn_advance(registry, range, pos, MN_END)) {
+		rcu_read_unlock();
+		if (!refusals || mn_refusals_end(refusals, mn_age(pos, range)))
+			mn_call_end(pos, range);
+		rcu_read_lock();	/* Barrier D */
+	}
+}
+
+static void mn_list_start(struct mmu_notifier_subscriptions *registry,
+			  const struct mmu_notifier_range *range)
+{
+	struct mmu_notifier *pos;
+
+	for (pos = mn_begin(registry, range, MN_START); pos;
+	     pos = mn_advance(registry, range, pos, MN_START)) {
+		rcu_read_unlock();
+		mn_call_start(pos, range, true);
+		rcu_read_lock();	/* Barrier D */
+	}
+}
+
 /*
  * Everybody is offered the section, also after somebody refused: who has freed
  * its part by then need not be asked again. Then whoever accepted gets the end.
  * When too many refused to remember, whoever accepts after them, being older,
  * gets the end at once.
  */
-int mn_list_start(struct mmu_notifier_subscriptions *registry,
-		  const struct mmu_notifier_range *range)
+static noinline int
+mn_list_start_nonblock(struct mmu_notifier_subscriptions *registry,
+		       const struct mmu_notifier_range *range)
 {
-	struct mmu_notifier *pos = NULL;
+	struct mmu_notifier *pos;
 	struct mn_refusals refusals;
 
 	refusals.nr = 0;
-	while ((pos = mn_advance(registry, range, pos, MN_START))) {
-		if (mn_call_start(pos, range)) {
+	for (pos = mn_begin(registry, range, MN_START); pos;
+	     pos = mn_advance(registry, range, pos, MN_START)) {
+		rcu_read_unlock();
+		if (mn_call_start(pos, range, false)) {
 			if (refusals.nr < MN_MAX_REFUSALS)
 				refusals.age[refusals.nr++] = mn_age(pos, range);
 		} else if (refusals.nr == MN_MAX_REFUSALS &&
 			   pos->ops->invalidate_range_end) {
 			mn_call_end(pos, range);
 		}
+		rcu_read_lock();	/* Barrier D */
 	}
 	if (likely(!refusals.nr))
 		return 0;
-
-	while ((pos = mn_advance(registry, range, pos, MN_END)))
-		if (mn_refusals_end(&refusals, mn_age(pos, range)))
-			mn_call_end(pos, range);
+	mn_list_end(registry, range, &refusals);
 	return -EAGAIN;
 }
 
-void mn_list_end(struct mmu_notifier_subscriptions *registry,
-		 const struct mmu_notifier_range *range)
-{
-	struct mmu_notifier *pos = NULL;
+/*
+ * Sections
+ */
 
-	while ((pos = mn_advance(registry, range, pos, MN_END)))
-		mn_call_end(pos, range);
+/* Returns whether the section must join the intervals */
+static bool mn_section_enter(struct mmu_notifier_subscriptions *registry,
+			     struct mmu_notifier_range *range)
+{
+	range->registry = registry;
+	range->epoch = smp_load_acquire(&registry->gen);	/* Barrier A */
+	this_cpu_inc(*mn_slot(registry, range->epoch));
+	/* Acquire: ->shards has been set before */
+	return smp_load_acquire(&registry->intervals) != MN_INTERVALS_OFF;
+}
+
+static void mn_section_leave(struct mmu_notifier_subscriptions *registry,
+			     struct mmu_notifier_range *range)
+{
+	mn_count_down(mn_slot(registry, range->epoch), &registry->left,
+		      READ_ONCE(registry->gen) == range->epoch);
+	range->registry = NULL;
+}
+
+/* The intervals come first. They may sleep, so not in the RCU reader */
+static int mn_section_start(struct mmu_notifier_subscriptions *registry,
+			    struct mmu_notifier_range *range)
+{
+	int ret = 0;
+
+	if (mn_section_enter(registry, range)) {
+		rcu_read_unlock();
+		ret = mn_interval_start(registry, range);
+		rcu_read_lock();	/* Barriers B, D */
+	}
+	if (!ret && likely(mmu_notifier_range_blockable(range)))
+		mn_list_start(registry, range);
+	else if (!ret)
+		ret = mn_list_start_nonblock(registry, range);
+	if (unlikely(ret)) {
+		if (range->shard)
+			mn_interval_end(registry, range);
+		mn_section_leave(registry, range);
+	}
+	return ret;
+}
+
+int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
+{
+	int ret;
+
+	if (WARN_ONCE(range->registry > MMU_NOTIFIER_UNCOUNTED,
+		      "start without end of the section before\n"))
+		return -EBUSY;
+	/*
+	 * The domain can go before the section is counted: a registration that
+	 * misses it in the slot of the old epoch has advanced the generation
+	 * before the section reads it.
+	 */
+	if (unlikely(range->registry == MMU_NOTIFIER_IN_DOMAIN))
+		srcu_read_unlock_fast(mmu_notifier_domain(range->mm),
+				      range->domain_ctr);
+	if (WARN_ONCE(range->start >= range->end,
+		      "invalid range [%#lx, %#lx), event %d\n",
+		      range->start, range->end, range->event)) {
+		/* Only a blockable section ends */
+		range->registry = mmu_notifier_range_blockable(range) ?
+				  MMU_NOTIFIER_UNCOUNTED : NULL;
+		return -EINVAL;
+	}
+
+	rcu_read_lock();	/* Barriers B, D */
+	ret = mn_section_start(mn_registry(range->mm), range);
+	rcu_read_unlock();
+	return ret;
+}
+
+void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
+{
+	struct mmu_notifier_subscriptions *registry = range->registry;
+
+	if (WARN_ONCE(!registry, "end without start\n"))
+		return;
+	if (registry == MMU_NOTIFIER_UNCOUNTED) {
+		range->registry = NULL;
+		return;
+	}
+
+	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
+	if (range->shard)
+		mn_interval_end(registry, range);
+	rcu_read_lock();	/* Barriers B, D */
+	mn_list_end(registry, range, NULL);
+	mn_section_leave(registry, range);
+	rcu_read_unlock();
+	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
 }
 
 /*

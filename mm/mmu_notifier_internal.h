@@ -63,7 +63,7 @@ struct mmu_notifier_subscriptions {
 	struct rb_root_cached tree;
 	/* Registration, unregistration and release */
 	struct mutex mutex ____cacheline_aligned_in_smp;
-	spinlock_t lock;	/* see above */
+	spinlock_t lock;	/* all but @sections and the atomics */
 	unsigned int nr;
 	bool used;
 	atomic_long_t left;
@@ -78,6 +78,13 @@ mn_registry(struct mm_struct *mm)
 	unsigned long val = (unsigned long)READ_ONCE(mm->notifier_subscriptions);
 
 	return (struct mmu_notifier_subscriptions *)(val & ~MMU_NOTIFIER_LIVE);
+}
+
+/* Where the sections of @epoch are counted */
+static inline long __percpu *
+mn_slot(struct mmu_notifier_subscriptions *registry, unsigned long epoch)
+{
+	return &registry->sections->count[epoch & 1];
 }
 
 /*
@@ -101,6 +108,23 @@ static inline void mn_count_down(long __percpu *count, atomic_long_t *left,
 		this_cpu_dec(*count);
 	else if (atomic_long_dec_and_test(left))
 		wake_up_var(left);
+}
+
+/*
+ * References of callbacks on a whole-mm subscription, in an RCU reader. Taken
+ * under registry->lock, too, which a subscription in the list cannot leave it.
+ */
+
+static inline void mn_ref_get(struct mmu_notifier *subscription)
+{
+	this_cpu_inc(*subscription->refs);
+}
+
+static inline void mn_ref_put(struct mmu_notifier *subscription)
+{
+	/* Barrier D */
+	mn_count_down(subscription->refs, &subscription->refs_left,
+		      !hlist_unhashed_lockless(&subscription->hlist));
 }
 
 /*
@@ -138,16 +162,6 @@ void mn_activate(struct mmu_notifier_subscriptions *registry,
 void mn_subscription_gone(struct mmu_notifier_subscriptions *registry,
 			  struct mm_struct *mm);
 void mn_drain(long __percpu *count, atomic_long_t *left);
-
-/* mm/mmu_notifier_call.c */
-int mn_list_start(struct mmu_notifier_subscriptions *registry,
-		  const struct mmu_notifier_range *range);
-void mn_list_end(struct mmu_notifier_subscriptions *registry,
-		 const struct mmu_notifier_range *range);
-
-/* mm/mmu_notifier_list.c */
-void mn_ref_get(struct mmu_notifier *subscription);
-void mn_ref_put(struct mmu_notifier *subscription);
 
 /* mm/mmu_notifier_interval.c */
 int mn_interval_start(struct mmu_notifier_subscriptions *registry,

@@ -231,7 +231,7 @@ static void mn_interval_finish(struct llist_head *finishes)
 	}
 }
 
-/* Start a section. If that fails, it is as if it had not been tried. */
+/* Also a section that was refused has to be ended */
 int mn_interval_start(struct mmu_notifier_subscriptions *registry,
 		      struct mmu_notifier_range *range)
 {
@@ -255,8 +255,6 @@ int mn_interval_start(struct mmu_notifier_subscriptions *registry,
 		break;
 	}
 	mn_interval_finish(&finishes);
-	if (ret)
-		mn_interval_end(registry, range);
 	return ret;
 }
 
@@ -265,9 +263,6 @@ void mn_interval_end(struct mmu_notifier_subscriptions *registry,
 {
 	struct mmu_notifier_shard *shard = range->shard;
 	struct mmu_interval_notifier *pos;
-
-	if (!shard)
-		return;
 
 	spin_lock(&shard->lock);
 	hlist_del(&range->shard_node);

@@ -35,18 +35,6 @@ early_initcall(mn_init);
  * References of callbacks
  */
 
-void mn_ref_get(struct mmu_notifier *subscription)
-{
-	this_cpu_inc(*subscription->refs);
-}
-
-void mn_ref_put(struct mmu_notifier *subscription)
-{
-	/* Barrier D */
-	mn_count_down(subscription->refs, &subscription->refs_left,
-		      !hlist_unhashed_lockless(&subscription->hlist));
-}
-
 /*
  * In a callback of @subscription, which cannot end while it waits for itself?
  * Without lockdep only ->release is known: it runs as long as the subscription

@@ -231,7 +231,7 @@ inline domain_leave(p) { domain[p] = false; domain_gp[p] = false }
 inline section_enter(p)
 {
 #ifdef FIRST
-	domain[p] = true;	/* Barrier C: mmu_notifier_section_start() */
+	domain[p] = true;	/* Barrier C: mmu_notifier_section_unused() */
 	d_step {
 		counted = live;
 		if

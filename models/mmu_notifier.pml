@@ -59,6 +59,8 @@
  * nobody else. C4: ->release comes once, before the pages go, and exit waits
  * for nothing but that. A hang is a task that waits for ever.
  *
+ * The kernel does in one reader what are two here, where nothing comes between.
+ *
  * "Barrier X: function()" marks the statement that stands for the barrier of
  * that letter in that function of the kernel.
  *
@@ -238,7 +240,12 @@ inline advance(p, half)
 {
 	LOADS {
 #ifndef BUG_D_WALK_NO_READER
-		rcu[p] = true;		/* Barrier D: mn_advance() */
+		/*
+		 * Barrier D: __mmu_notifier_invalidate_range_start(),
+		 * __mmu_notifier_invalidate_range_end(), mn_section_start(),
+		 * mn_list_start(), mn_list_start_nonblock(), mn_list_end()
+		 */
+		rcu[p] = true;
 #endif
 		if
 		:: prev == NIL ->
@@ -375,7 +382,11 @@ inline section_enter(p)
 	early = head;
 #endif
 	d_step {
-		rcu[p] = true;		/* Barrier B: mn_section_enter() */
+		/*
+		 * Barrier B: __mmu_notifier_invalidate_range_start(),
+		 * mn_section_start()
+		 */
+		rcu[p] = true;
 		e = gen;		/* Barrier A: mn_section_enter() */
 #ifdef BUG_GONE_RELAXED
 		if
@@ -396,7 +407,8 @@ inline section_leave(p)
 		must(C1, paired(p));
 		must(C2, offered(p));
 #ifndef BUG_B_LEAVE_NO_READER
-		rcu[p] = true;		/* Barrier B: mn_section_leave() */
+		/* Barrier B: __mmu_notifier_invalidate_range_end() */
+		rcu[p] = true;
 #endif
 #ifdef BUG_LEAVE_IGNORES_GEN
 		h = true
@@ -417,25 +429,33 @@ inline section_leave(p)
 	}
 }
 
-/* h: somebody is subscribed; else in the domain, unless the mm has no users */
+/*
+ * h: somebody is subscribed; else in the domain, unless the mm has no users. Who
+ * sees it at once does not enter the domain, but may have read the old value.
+ */
 inline section_look(p)
 {
 #ifdef BUG_USERS_LATE
 	h = live;
 #endif
 	if
-	:: mm_users ->
+	:: live -> h = true
+	:: true ->
+		if
+		:: mm_users ->
 #ifdef BUG_C_TEST_FIRST
-		h = live;
-		domain[p] = true;
+			h = live;
+			domain[p] = true;
 #else
-		domain[p] = true;  /* Barrier C: mmu_notifier_section_start() */
-		h = live;
+			/* Barrier C: mmu_notifier_section_unused() */
+			domain[p] = true;
+			h = live;
 #endif
-	:: else ->
+		:: else ->
 #ifndef BUG_USERS_LATE
-		h = live
+			h = live
 #endif
+		fi
 	fi
 }
 

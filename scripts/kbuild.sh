@@ -15,21 +15,31 @@ place()
 	arch=$(said arch)
 	arch=${arch:-um}
 	cross=$(said cross)
+	options=$(said make)
 	# The trees lie equally deep: one cache serves them all.
 	CCACHE_BASEDIR=$(dirname "$tree")
 	export CCACHE_BASEDIR
 }
 
-# said KEY: what the first configuration fragment says in a line `# KEY: value`
+fragments()
+{
+	for part in $(echo "${name##*/}" | tr - ' '); do
+		cat "$top/configs/${name%"${name##*/}"}$part.config"
+	done
+}
+
+# said KEY: what the first fragment that says it has in a line `# KEY: value`
 said()
 {
-	sed -n "s/^# $1: //p" "$top/configs/${name%%-*}.config" | head -n 1
+	fragments | sed -n "s/^# $1: //p" | head -n 1
 }
 
 kbuild()
 {
+	# The options of make are words.
+	# shellcheck disable=SC2086
 	nice make -C "$tree" ARCH="$arch" CROSS_COMPILE="$cross" O="$out" \
-		CC="ccache ${cross}gcc" HOSTCC="ccache gcc" "$@"
+		CC="ccache ${cross}gcc" HOSTCC="ccache gcc" $options "$@"
 }
 
 # met OPTION: a line of a fragment is as wanted, in a .config
@@ -61,9 +71,7 @@ unmet()
 configure()
 {
 	mkdir -p "$out"
-	for part in $(echo "${name##*/}" | tr - ' '); do
-		cat "$top/configs/${name%"${name##*/}"}$part.config"
-	done > "$wanted.new"
+	fragments > "$wanted.new"
 	# Other patches may bring other options: configure again.
 	sed "s/^/# /" "$tree/.pc/pushed" >> "$wanted.new"
 	if [ -f "$out/.config" ] && cmp -s "$wanted.new" "$wanted"; then

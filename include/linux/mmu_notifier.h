@@ -467,19 +467,19 @@ static inline bool mmu_notifier_test_young(struct mm_struct *mm,
 }
 
 /*
- * Enter the domain first and look for subscriptions then: a registration makes
- * itself visible first and waits for the domain then. See mm/mmu_notifier.c.
+ * Enter the domain and look for subscriptions, in this order: a registration
+ * makes itself visible, then waits for the domain. See mm/mmu_notifier.c. Who
+ * sees one at once needs no domain.
  *
  * Once the last user of the mm is gone nobody is left to register, and nobody
  * must wait for the teardown of a whole mm.
  */
-static inline int mmu_notifier_section_start(struct mmu_notifier_range *range)
+static inline bool mmu_notifier_section_unused(struct mmu_notifier_range *range)
 {
 	struct mm_struct *mm = range->mm;
-	int ret = 0;
 
-	if (IS_ENABLED(CONFIG_DEBUG_VM) && WARN_ON_ONCE(range->registry))
-		return -EBUSY;
+	if (mm_has_notifiers(mm))
+		return false;
 	if (likely(atomic_read(&mm->mm_users))) {
 		/* Barrier C */
 		range->domain_ctr =
@@ -490,8 +490,19 @@ static inline int mmu_notifier_section_start(struct mmu_notifier_range *range)
 		smp_acquire__after_ctrl_dep();
 		range->registry = MMU_NOTIFIER_UNCOUNTED;
 	}
+	return !mm_has_notifiers(mm);
+}
+
+static inline int mmu_notifier_section_start(struct mmu_notifier_range *range)
+{
+	bool unused;
+	int ret = 0;
+
+	if (IS_ENABLED(CONFIG_DEBUG_VM) && WARN_ON_ONCE(range->registry))
+		return -EBUSY;
+	unused = mmu_notifier_section_unused(range);
 	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
-	if (mm_has_notifiers(mm))
+	if (!unused)
 		ret = __mmu_notifier_invalidate_range_start(range);
 	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
 	return ret;

@@ -88,13 +88,11 @@ static bool mntort_iv_call(struct mmu_interval_notifier *in,
 
 	mntort_iv_alive(in, "begins after");
 	atomic_inc(&iv->running);
-	if (mmu_notifier_range_blockable(range)) {
+	if (mmu_notifier_range_blockable(range))
 		mutex_lock(&iv->user_lock);
-		if (th && mntort_once_in(th, 64))
-			usleep_range(20, 200);
-	} else {
+	else
 		ok = mutex_trylock(&iv->user_lock);
-	}
+	mntort_dally(th, mmu_notifier_range_blockable(range));
 	mntort_iv_invalidate(iv, th, range, ok);
 	if (ok) {
 		mntort_iv_set_seq(iv, in, cur_seq);

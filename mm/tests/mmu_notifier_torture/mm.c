@@ -274,7 +274,7 @@ void mntort_exit_step(struct mntort_thread *th)
 	struct mntort_mm *m, *old;
 
 	mntort_doing(th, "pause", -1);
-	msleep(5 + mntort_random(th, 100));
+	msleep(5 + mntort_random(th, 60));
 	mntort_doing(th, "mm_alloc", slot->index);
 	m = mntort_mm_create(slot);
 	if (!m)

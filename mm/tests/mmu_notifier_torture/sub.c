@@ -42,12 +42,14 @@ static void mntort_sub_leave(struct mmu_notifier *mn)
 	atomic_dec(&mntort_sub_of(mn)->running);
 }
 
-/* Be as slow as the context allows, once in a while. */
-static void mntort_sub_dally(struct mntort_thread *th, bool may_sleep)
+/* As slow as the context allows, once in a while beyond a grace period. */
+void mntort_dally(struct mntort_thread *th, bool may_sleep)
 {
 	if (!th || mntort_once_in(th, 2))
 		return;
-	if (may_sleep && mntort_once_in(th, 64))
+	if (may_sleep && mntort_once_in(th, 512))
+		msleep(50);
+	else if (may_sleep && mntort_once_in(th, 32))
 		usleep_range(20, 200);
 	else
 		udelay(mntort_random(th, 10));
@@ -65,7 +67,7 @@ static int mntort_start(struct mmu_notifier *mn,
 	if (refuse && !blockable && th && mntort_once_in(th, 8) &&
 	    (mntort_strict || !sub->m->ivs))
 		ret = -EAGAIN;
-	mntort_sub_dally(th, blockable);
+	mntort_dally(th, blockable);
 	mntort_sub_start(sub, th, range, ret);
 	mntort_sub_leave(mn);
 	return ret;
@@ -90,7 +92,7 @@ void mntort_range_end(struct mmu_notifier *mn,
 	struct mntort_sub *sub = mntort_sub_enter(mn);
 
 	mntort_sub_end(sub, th, range);
-	mntort_sub_dally(th, mmu_notifier_range_blockable(range));
+	mntort_dally(th, mmu_notifier_range_blockable(range));
 	mntort_sub_leave(mn);
 }
 
@@ -153,9 +155,9 @@ void mntort_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	mntort_check(mapped || mntort_release_raced(sub),
 		     "L release: sub=%d#%u of mm %d#%lu: pages are gone",
 		     sub->index, sub->gen, sub->slot->index, sub->m->id);
-	if (th && mntort_once_in(th, 4))
-		usleep_range(100, 1000);
-	mntort_check(!mapped || mntort_mapped(mm),
+	if (th && mntort_once_in(th, 2))
+		usleep_range(100, 4000);
+	mntort_check(!mapped || mntort_mapped(mm) || mntort_release_raced(sub),
 		     "L release: sub=%d#%u of mm %d#%lu: pages freed meanwhile",
 		     sub->index, sub->gen, sub->slot->index, sub->m->id);
 	spin_lock(&mntort_lock);
@@ -440,17 +442,43 @@ static void mntort_sub_unregister(struct mntort_sub *sub)
 	mntort_count(unregistrations);
 }
 
+/* A subscriber of an mm that is exiting, to have it unregistered meanwhile. */
+static struct mntort_sub *mntort_exiting_sub(struct mntort_thread *th)
+{
+	struct mntort_slot *slot = READ_ONCE(mntort_exit_slot);
+	int i = slot ? mntort_random(th, MNTORT_PLAIN) : 0;
+	int end = slot ? i + MNTORT_PLAIN : 0;
+	struct mntort_sub *found = NULL;
+
+	spin_lock(&mntort_lock);
+	for (; i < end && !found; i++) {
+		struct mntort_sub *sub = &slot->subs[i % MNTORT_PLAIN];
+
+		if (sub->state == MNTORT_LIVE && sub->m->exiting &&
+		    !sub->m->exited)
+			found = sub;
+	}
+	spin_unlock(&mntort_lock);
+	return found;
+}
+
+static struct mntort_sub *mntort_random_sub(struct mntort_thread *th)
+{
+	struct mntort_slot *slot = mntort_random_slot(th);
+	int nr = mntort_mm_takes(slot, false);
+
+	return &slot->subs[mntort_random_of(th, nr, MNTORT_PLAIN)];
+}
+
 /**
  * mntort_register_step - register or unregister a random subscriber
  * @th: thread
  */
 void mntort_register_step(struct mntort_thread *th)
 {
-	struct mntort_slot *slot =
-		READ_ONCE(mntort_exit_slot) ?: mntort_random_slot(th);
-	int nr = mntort_mm_takes(slot, false);
 	struct mntort_sub *sub =
-		&slot->subs[mntort_random_of(th, nr, MNTORT_PLAIN)];
+		mntort_exiting_sub(th) ?: mntort_random_sub(th);
+	struct mntort_slot *slot = sub->slot;
 
 	if (!mutex_trylock(&sub->mutex)) {
 		usleep_range(10, 100);

@@ -465,6 +465,7 @@ static inline unsigned long mntort_addr(int page)
 }
 
 /* sub.c */
+void mntort_dally(struct mntort_thread *th, bool may_sleep);
 void mntort_sub_alive(struct mmu_notifier *mn, const char *when);
 int mntort_range_start(struct mmu_notifier *mn,
 		       const struct mmu_notifier_range *range);
