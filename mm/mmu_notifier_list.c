@@ -180,7 +180,7 @@ mn_find_get(struct mmu_notifier_subscriptions *registry,
 		if (pos->users == UINT_MAX) {
 			found = ERR_PTR(-EOVERFLOW);
 		} else {
-			pos->users++;
+			WRITE_ONCE(pos->users, pos->users + 1);
 			found = pos;
 		}
 		break;
@@ -334,7 +334,7 @@ void mmu_notifier_unregister(struct mmu_notifier *subscription,
 	registry = mn_registry(mm);
 	spin_lock(&registry->lock);
 	users = subscription->users;
-	subscription->users = 0;
+	WRITE_ONCE(subscription->users, 0);
 	if (users)
 		mn_release(registry, subscription);
 	spin_unlock(&registry->lock);
@@ -385,7 +385,7 @@ void mmu_notifier_put(struct mmu_notifier *subscription)
 	spin_lock(&registry->lock);
 	users = subscription->users;
 	if (users)
-		subscription->users--;
+		WRITE_ONCE(subscription->users, users - 1);
 	if (users == 1)
 		mn_unlink(registry, subscription);
 	spin_unlock(&registry->lock);

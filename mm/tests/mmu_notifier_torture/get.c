@@ -170,7 +170,16 @@ static u32 mntort_put(struct mntort_obj *obj)
 	return ticket;
 }
 
-/* No get is under way, so the last put is known to be the last one. */
+static void mntort_put_shared(struct mntort_obj *obj)
+{
+	struct mntort_sub *sub = obj->sub;
+
+	down_read(&sub->slot->sem);
+	mntort_put(obj);
+	up_read(&sub->slot->sem);
+}
+
+/* No get or put is under way, so the last put is known to be the last one. */
 static void mntort_put_synchronize(struct mntort_thread *th,
 				   struct mntort_obj *obj)
 {
@@ -210,7 +219,7 @@ void mntort_get_step(struct mntort_thread *th)
 		if (mntort_once_in(th, 8))
 			mntort_put_synchronize(th, obj);
 		else
-			mntort_put(obj);
+			mntort_put_shared(obj);
 	}
 	if (mntort_once_in(th, 8))
 		usleep_range(100, 1000);
@@ -226,7 +235,7 @@ void mntort_get_drain(struct mntort_thread *th)
 
 	for (i = 0; i < MNTORT_HELD; i++) {
 		if (th->held[i])
-			mntort_put(th->held[i]);
+			mntort_put_shared(th->held[i]);
 		th->held[i] = NULL;
 	}
 }
