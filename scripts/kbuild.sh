@@ -7,7 +7,7 @@
 # configs/a + configs/b and built in TREE/../o/a-b
 place()
 {
-	tree=$1
+	tree=$(cd "$1" && pwd) || die "no kernel tree $1: make tree makes build/linux"
 	name=$2
 	out=$(dirname "$tree")/o/$name
 	log=$out.log

@@ -193,40 +193,6 @@ put:
  * The end of a subscription
  */
 
-static int unregister_sample(struct mm_struct *mm,
-			     struct bench_samples *samples)
-{
-	struct mmu_notifier *subscription = &bench_subs[0];
-	int ret = bench_subscribe(subscription, mm);
-	u64 start;
-
-	if (ret)
-		return ret;
-	bench_settle();
-	start = ktime_get_ns();
-	mmu_notifier_unregister(subscription, mm);
-	bench_sample(samples, start);
-	return 0;
-}
-
-/* 31 samples */
-int bench_unregister_idle(void)
-{
-	struct mm_struct *mm = bench_mm_with_vmas(100);
-	static struct bench_samples samples;
-	int i, ret = 0;
-
-	if (!mm)
-		return -ENOMEM;
-	samples.nr = 0;
-	for (i = 0; i < 31 && !ret; i++)
-		ret = unregister_sample(mm, &samples);
-	if (!ret)
-		bench_report_ns("unregister_idle", "vmas", 100, &samples, 1);
-	mmput(mm);
-	return ret;
-}
-
 /* A thread in a section of another mm, whose subscriber does not return */
 struct stuck {
 	struct mmu_notifier subscription;
@@ -298,10 +264,9 @@ put:
 	return ret;
 }
 
-static int unregister_stuck_sample(struct mm_struct *mm,
-				   struct bench_samples *samples)
+static int unregister_sample(struct mm_struct *mm, struct stuck *stuck,
+			     struct bench_samples *samples)
 {
-	static struct stuck stuck;
 	struct mmu_notifier *subscription = &bench_subs[0];
 	int ret = bench_subscribe(subscription, mm);
 	u64 start;
@@ -309,18 +274,19 @@ static int unregister_stuck_sample(struct mm_struct *mm,
 	if (ret)
 		return ret;
 	bench_settle();
-	ret = get_stuck(&stuck);
+	ret = stuck ? get_stuck(stuck) : 0;
 	start = ktime_get_ns();
 	mmu_notifier_unregister(subscription, mm);
 	if (ret)
 		return ret;
 	bench_sample(samples, start);
-	unstick(&stuck);
+	if (stuck)
+		unstick(stuck);
 	return 0;
 }
 
-/* 3 samples */
-int bench_unregister_stuck(void)
+static int unregister_row(const char *row, const char *param,
+			  unsigned long value, struct stuck *stuck, int nr)
 {
 	struct mm_struct *mm = bench_mm_with_vmas(100);
 	static struct bench_samples samples;
@@ -329,13 +295,27 @@ int bench_unregister_stuck(void)
 	if (!mm)
 		return -ENOMEM;
 	samples.nr = 0;
-	for (i = 0; i < 3 && !ret; i++)
-		ret = unregister_stuck_sample(mm, &samples);
+	for (i = 0; i < nr && !ret; i++)
+		ret = unregister_sample(mm, stuck, &samples);
 	if (!ret)
-		bench_report_ns("unregister_stuck", "stuck_ms", STUCK_MS,
-				&samples, 1);
+		bench_report_ns(row, param, value, &samples, 1);
 	mmput(mm);
 	return ret;
+}
+
+/* 31 samples */
+int bench_unregister_idle(void)
+{
+	return unregister_row("unregister_idle", "vmas", 100, NULL, 31);
+}
+
+/* 3 samples */
+int bench_unregister_stuck(void)
+{
+	static struct stuck stuck;
+
+	return unregister_row("unregister_stuck", "stuck_ms", STUCK_MS,
+			      &stuck, 3);
 }
 
 static int exit_sample(bool subscribed, struct bench_samples *samples)
