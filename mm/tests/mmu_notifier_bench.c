@@ -14,7 +14,8 @@
  *	bench: NAME PARAM UNIT VALUE
  *
  * and is the median of several samples, the number of which is stated with each
- * job. A job that fails says so, and the last line is "bench: done".
+ * job, unless PARAM names another percentile. A job that fails says so, and the
+ * last line is "bench: done".
  */
 #define pr_fmt(fmt) "bench: " fmt
 
@@ -87,6 +88,17 @@ void bench_report_ns(const char *name, const char *param, unsigned long value,
 	}
 	ns = div_u64_rem(div_u64(ns * 1000, loops), 1000, &milli);
 	pr_info("%s %s=%lu ns %llu.%03u\n", name, param, value, ns, milli);
+}
+
+/* The sample that only one of a hundred exceeds, and the longest */
+void bench_report_tail(const char *name, struct bench_samples *samples)
+{
+	unsigned int last = samples->nr - 1;
+
+	sort(samples->ns, samples->nr, sizeof(u64), compare_ns, NULL);
+	bench_report(name, "percentile", 99, "ns",
+		     samples->ns[last * 99 / 100]);
+	bench_report(name, "percentile", 100, "ns", samples->ns[last]);
 }
 
 /* Let end what the preparations, or the last sample, have left behind */
@@ -191,6 +203,9 @@ static const struct job {
 	{ "section_unused", bench_section_unused },
 	{ "section_one", bench_section_one },
 	{ "section_parallel", bench_section_parallel },
+	{ "section_intervals", bench_section_intervals },
+	{ "read_begin_storm", bench_read_begin_storm },
+	{ "remove_storm", bench_remove_storm },
 	{ "grace_period", bench_grace_period },
 	{ "register_first_next", bench_register },
 	{ "register_signal", bench_register_signal },

@@ -9,6 +9,9 @@ struct mmu_notifier;
 
 #define BENCH_BASE		0x10000000UL
 
+/* So many are timed at once */
+#define BENCH_SECTIONS		10000
+
 #define BENCH_MAX_SAMPLES	400
 
 struct bench_samples {
@@ -23,17 +26,23 @@ void bench_report(const char *name, const char *param, unsigned long value,
 		  const char *unit, u64 number);
 void bench_report_ns(const char *name, const char *param, unsigned long value,
 		     struct bench_samples *samples, unsigned int loops);
+void bench_report_tail(const char *name, struct bench_samples *samples);
 
-/* Subscriptions with empty callbacks, address spaces, and a section of one */
+/* Subscriptions with empty callbacks, address spaces, and their sections */
 extern struct mmu_notifier bench_subs[11];
 int bench_subscribe(struct mmu_notifier *subscription, struct mm_struct *mm);
 struct mm_struct *bench_mm_with_vmas(unsigned int nr);
-void bench_section(struct mm_struct *mm);
+void bench_section(struct mm_struct *mm, unsigned long addr);
+void bench_sections(struct mm_struct *mm, unsigned long addr,
+		    struct bench_samples *samples);
 
 /* Jobs */
 int bench_section_unused(void);
 int bench_section_one(void);
 int bench_section_parallel(void);
+int bench_section_intervals(void);
+int bench_read_begin_storm(void);
+int bench_remove_storm(void);
 int bench_grace_period(void);
 int bench_register(void);
 int bench_register_signal(void);

@@ -223,7 +223,7 @@ static int stuck_thread(void *data)
 {
 	struct stuck *stuck = data;
 
-	bench_section(stuck->mm);
+	bench_section(stuck->mm, BENCH_BASE);
 	return 0;
 }
 

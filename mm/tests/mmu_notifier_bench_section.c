@@ -11,46 +11,45 @@
 
 #include "mmu_notifier_bench.h"
 
-#define SECTIONS	10000
-
-/* Not inlined, to be looked at in the disassembly */
-noinline void bench_section(struct mm_struct *mm)
+/* Of a page. Not inlined, to be looked at in the disassembly */
+noinline void bench_section(struct mm_struct *mm, unsigned long addr)
 {
 	struct mmu_notifier_range range;
 
-	mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, mm, BENCH_BASE,
-				BENCH_BASE + PAGE_SIZE);
+	mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, mm, addr,
+				addr + PAGE_SIZE);
 	mmu_notifier_invalidate_range_start(&range);
 	/* Here the caller does so much that it has to read the range again */
 	barrier();
 	mmu_notifier_invalidate_range_end(&range);
 }
 
-static void sections(struct mm_struct *mm)
+static void sections(struct mm_struct *mm, unsigned long addr)
 {
 	int i;
 
-	for (i = 0; i < SECTIONS; i++)
-		bench_section(mm);
+	for (i = 0; i < BENCH_SECTIONS; i++)
+		bench_section(mm, addr);
 }
 
-static void sections_samples(struct mm_struct *mm,
-			     struct bench_samples *samples)
+/* 51 samples of BENCH_SECTIONS sections of the page at @addr */
+void bench_sections(struct mm_struct *mm, unsigned long addr,
+		    struct bench_samples *samples)
 {
 	u64 start;
 	int i;
 
 	samples->nr = 0;
-	sections(mm);
+	sections(mm, addr);
 	for (i = 0; i < 51; i++) {
 		start = ktime_get_ns();
-		sections(mm);
+		sections(mm, addr);
 		bench_sample(samples, start);
 		cond_resched();
 	}
 }
 
-/* 51 samples of 10000 sections: mm_has_notifiers() is false */
+/* mm_has_notifiers() is false */
 int bench_section_unused(void)
 {
 	static struct bench_samples samples;
@@ -58,8 +57,9 @@ int bench_section_unused(void)
 
 	if (!mm)
 		return -ENOMEM;
-	sections_samples(mm, &samples);
-	bench_report_ns("section_unused", "subscribers", 0, &samples, SECTIONS);
+	bench_sections(mm, BENCH_BASE, &samples);
+	bench_report_ns("section_unused", "subscribers", 0, &samples,
+			BENCH_SECTIONS);
 	mmput(mm);
 	return 0;
 }
@@ -76,9 +76,9 @@ int bench_section_one(void)
 		return -ENOMEM;
 	ret = bench_subscribe(subscription, mm);
 	if (!ret) {
-		sections_samples(mm, &samples);
+		bench_sections(mm, BENCH_BASE, &samples);
 		bench_report_ns("section_one", "subscribers", 1, &samples,
-				SECTIONS);
+				BENCH_SECTIONS);
 		mmu_notifier_unregister(subscription, mm);
 	}
 	mmput(mm);
@@ -103,7 +103,7 @@ static int worker_thread(void *data)
 	while (atomic_read(worker->ready) < 2)
 		cpu_relax();
 	start = ktime_get_ns();
-	sections(worker->mm);
+	sections(worker->mm, BENCH_BASE);
 	worker->ns = ktime_get_ns() - start;
 	complete(&worker->done);
 	return 0;
@@ -155,7 +155,7 @@ static int parallel_samples(struct mm_struct *mm, unsigned int subscribers)
 			return ret;
 	}
 	bench_report_ns("section_parallel", "subscribers", subscribers,
-			&samples, SECTIONS);
+			&samples, BENCH_SECTIONS);
 	return 0;
 }
 
@@ -179,4 +179,3 @@ int bench_section_parallel(void)
 	mmput(mm);
 	return ret;
 }
-
