@@ -2,14 +2,14 @@
 # MMU Notifiers Next: the jobs. `make` alone lists them.
 
 targets := help run test mutants torture models users bisect bench tree refresh check clean
-variables := LINUX T
+variables := LINUX T B
 
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(word)))
 unknown := $(filter-out $(variables),$(foreach word,$(given),$(firstword $(subst =, ,$(word)))))
 ifneq ($(unknown),)
 $(error unknown variable $(firstword $(unknown)): make knows $(variables))
 endif
-export LINUX T
+export LINUX T B
 
 .PHONY: $(targets)
 
@@ -21,7 +21,7 @@ help:
 	@echo 'make models   search the models of both protocols for what cannot happen'
 	@echo 'make users    compile what uses the notifiers on six architectures'
 	@echo 'make bisect   build and test every prefix of the series'
-	@echo 'make bench    measure the base and the series side by side'
+	@echo 'make bench    measure the base and the series side by side; B=<row> one figure'
 	@echo 'make tree     build/linux: the base with the series pushed, for quilt'
 	@echo 'make refresh  take the work in build/linux into patches/ and the copies'
 	@echo 'make check    the tests that need no kernel build'
@@ -54,8 +54,8 @@ users bisect:
 	@scripts/test $@
 
 bench:
-	@scripts/deps x86
-	@scripts/bench
+	@scripts/deps bench
+	@scripts/bench $(B)
 
 tree:
 	@scripts/deps run

@@ -4,12 +4,12 @@
  * nothing else, so it measures any implementation of them.
  *
  *	mmu_notifier_bench.run=all
- *	mmu_notifier_bench.run=section_unused,register
+ *	mmu_notifier_bench.run=section_unused,register_next
  *
- * on the command line runs all jobs, or those whose names begin with one of the
- * words, when user space has started: before that all grace periods are
- * expedited. Then the machine is powered off, or restarted if it has no such
- * switch. Each figure is a line
+ * on the command line runs all jobs, or those with a figure that is named, when
+ * user space has started: before that all grace periods are expedited. Then the
+ * machine is powered off, or restarted if it has no such switch. Each figure is
+ * a line
  *
  *	bench: NAME PARAM UNIT VALUE
  *
@@ -40,7 +40,7 @@
 
 static char *run;
 module_param(run, charp, 0);
-MODULE_PARM_DESC(run, "Jobs to run, by the beginning of their names, or all");
+MODULE_PARM_DESC(run, "What to measure, by the names of the figures, or all");
 
 static unsigned int repeat = 1;
 module_param(repeat, uint, 0);
@@ -90,15 +90,18 @@ void bench_report_ns(const char *name, const char *param, unsigned long value,
 	pr_info("%s %s=%lu ns %llu.%03u\n", name, param, value, ns, milli);
 }
 
-/* The sample that only one of a hundred exceeds, and the longest */
-void bench_report_tail(const char *name, struct bench_samples *samples)
+/* The same for all samples as for the median, as far as it can be seen */
+void bench_report_distribution(const char *name, struct bench_samples *samples)
 {
-	unsigned int last = samples->nr - 1;
+	static const unsigned int percentiles[] = {
+		0, 10, 25, 50, 75, 90, 99, 100,
+	};
+	unsigned int i, last = samples->nr - 1;
 
 	sort(samples->ns, samples->nr, sizeof(u64), compare_ns, NULL);
-	bench_report(name, "percentile", 99, "ns",
-		     samples->ns[last * 99 / 100]);
-	bench_report(name, "percentile", 100, "ns", samples->ns[last]);
+	for (i = 0; i < ARRAY_SIZE(percentiles); i++)
+		bench_report(name, "percentile", percentiles[i], "ns",
+			     samples->ns[last * percentiles[i] / 100]);
 }
 
 /* Let end what the preparations, or the last sample, have left behind */
@@ -197,38 +200,38 @@ struct mm_struct *bench_mm_with_vmas(unsigned int nr)
  */
 
 static const struct job {
-	const char *name;
 	int (*run)(void);
+	const char *rows[4];
 } jobs[] = {
-	{ "section_unused", bench_section_unused },
-	{ "section_one", bench_section_one },
-	{ "section_parallel", bench_section_parallel },
-	{ "section_intervals", bench_section_intervals },
-	{ "read_begin_storm", bench_read_begin_storm },
-	{ "remove_storm", bench_remove_storm },
-	{ "grace_period", bench_grace_period },
-	{ "register_first_next", bench_register },
-	{ "register_signal", bench_register_signal },
-	{ "unregister_idle", bench_unregister_idle },
-	{ "unregister_stuck", bench_unregister_stuck },
-	{ "exit_release", bench_exit_release },
-	{ "registry_bytes", bench_registry_bytes },
+	{ bench_section_unused, { "section_unused" } },
+	{ bench_section_one, { "section_one" } },
+	{ bench_section_many, { "section_many" } },
+	{ bench_section_parallel, { "section_parallel" } },
+	{ bench_section_intervals, { "section_hit", "section_miss" } },
+	{ bench_read_begin_storm, { "read_begin_storm" } },
+	{ bench_remove_storm, { "remove_storm" } },
+	{ bench_grace_period, { "grace_period_rcu", "grace_period_srcu_fast" } },
+	{ bench_register, { "register_first", "register_next" } },
+	{ bench_register_signal, { "register_signal" } },
+	{ bench_unregister_idle, { "unregister_idle" } },
+	{ bench_unregister_stuck, { "unregister_stuck" } },
+	{ bench_exit_release, { "exit_release" } },
+	{ bench_registry_bytes, { "registry_bytes" } },
+	{ bench_struct_bytes, { "mm_bytes", "subscription_bytes",
+				"interval_bytes", "range_bytes" } },
 };
 
 static bool wanted(const struct job *job)
 {
-	const char *word = run;
-	size_t len;
+	int i;
 
 	if (!strcmp(run, "all"))
 		return true;
-	for (;; word += len + 1) {
-		len = strcspn(word, ",");
-		if (len && !strncmp(word, job->name, len))
+	for (i = 0; i < ARRAY_SIZE(job->rows) && job->rows[i]; i++) {
+		if (strstr(run, job->rows[i]))
 			return true;
-		if (!word[len])
-			return false;
 	}
+	return false;
 }
 
 static int bench_thread(void *unused)
@@ -245,7 +248,7 @@ static int bench_thread(void *unused)
 		for (job = jobs; job < jobs + ARRAY_SIZE(jobs); job++) {
 			ret = wanted(job) ? job->run() : 0;
 			if (ret)
-				pr_err("%s fails: %d\n", job->name, ret);
+				pr_err("%s fails: %d\n", job->rows[0], ret);
 		}
 	}
 	pr_info("done\n");

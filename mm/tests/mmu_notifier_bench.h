@@ -26,7 +26,7 @@ void bench_report(const char *name, const char *param, unsigned long value,
 		  const char *unit, u64 number);
 void bench_report_ns(const char *name, const char *param, unsigned long value,
 		     struct bench_samples *samples, unsigned int loops);
-void bench_report_tail(const char *name, struct bench_samples *samples);
+void bench_report_distribution(const char *name, struct bench_samples *samples);
 
 /* Subscriptions with empty callbacks, address spaces, and their sections */
 extern struct mmu_notifier bench_subs[11];
@@ -39,6 +39,7 @@ void bench_sections(struct mm_struct *mm, unsigned long addr,
 /* Jobs */
 int bench_section_unused(void);
 int bench_section_one(void);
+int bench_section_many(void);
 int bench_section_parallel(void);
 int bench_section_intervals(void);
 int bench_read_begin_storm(void);
@@ -50,5 +51,6 @@ int bench_unregister_idle(void);
 int bench_unregister_stuck(void);
 int bench_exit_release(void);
 int bench_registry_bytes(void);
+int bench_struct_bytes(void);
 
 #endif /* __MMU_NOTIFIER_BENCH_H */

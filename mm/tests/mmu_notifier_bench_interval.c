@@ -222,7 +222,7 @@ static int in_storm(const char *name, struct mm_struct *mm,
 	}
 	if (!ret) {
 		storm_end(BLOWERS);
-		bench_report_tail(name, &samples);
+		bench_report_distribution(name, &samples);
 	}
 	remove_all(intervals, BLOWERS);
 	return ret;

@@ -297,16 +297,18 @@ static int unregister_row(const char *row, const char *param,
 	samples.nr = 0;
 	for (i = 0; i < nr && !ret; i++)
 		ret = unregister_sample(mm, stuck, &samples);
-	if (!ret)
+	if (!ret) {
 		bench_report_ns(row, param, value, &samples, 1);
+		bench_report_distribution(row, &samples);
+	}
 	mmput(mm);
 	return ret;
 }
 
-/* 31 samples */
+/* 101 samples */
 int bench_unregister_idle(void)
 {
-	return unregister_row("unregister_idle", "vmas", 100, NULL, 31);
+	return unregister_row("unregister_idle", "vmas", 100, NULL, 101);
 }
 
 /* 3 samples */
@@ -341,7 +343,7 @@ static int exit_sample(bool subscribed, struct bench_samples *samples)
 	return 0;
 }
 
-/* The last mmput(), and to compare the same without a subscriber: 31 samples */
+/* The last mmput(), and to compare the same without a subscriber: 101 samples */
 int bench_exit_release(void)
 {
 	static struct bench_samples samples;
@@ -349,7 +351,7 @@ int bench_exit_release(void)
 
 	for (subscribers = 0; subscribers <= 1; subscribers++) {
 		samples.nr = 0;
-		for (i = 0; i < 31; i++) {
+		for (i = 0; i < 101; i++) {
 			ret = exit_sample(subscribers, &samples);
 			if (ret)
 				return ret;
@@ -357,6 +359,7 @@ int bench_exit_release(void)
 		bench_report_ns("exit_release", "subscribers", subscribers,
 				&samples, 1);
 	}
+	bench_report_distribution("exit_release", &samples);
 	return 0;
 }
 
@@ -411,4 +414,17 @@ int bench_registry_bytes(void)
 	vfree(mms);
 	vfree(all);
 	return ret;
+}
+
+/* What is part of an mm, of a driver's object, and on the stack of a section */
+int bench_struct_bytes(void)
+{
+	bench_report("mm_bytes", "of", 1, "bytes", sizeof(struct mm_struct));
+	bench_report("subscription_bytes", "of", 1, "bytes",
+		     sizeof(struct mmu_notifier));
+	bench_report("interval_bytes", "of", 1, "bytes",
+		     sizeof(struct mmu_interval_notifier));
+	bench_report("range_bytes", "of", 1, "bytes",
+		     sizeof(struct mmu_notifier_range));
+	return 0;
 }

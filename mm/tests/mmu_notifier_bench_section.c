@@ -64,25 +64,42 @@ int bench_section_unused(void)
 	return 0;
 }
 
-/* The same with a subscriber whose callbacks do nothing */
-int bench_section_one(void)
+/* The same with subscribers whose callbacks do nothing */
+static int section_subscribers(const char *name, unsigned int nr)
 {
-	struct mmu_notifier *subscription = &bench_subs[0];
 	static struct bench_samples samples;
 	struct mm_struct *mm = mm_alloc();
-	int ret;
+	unsigned int i;
+	int ret = 0;
 
 	if (!mm)
 		return -ENOMEM;
-	ret = bench_subscribe(subscription, mm);
+	for (i = 0; i < nr; i++) {
+		ret = bench_subscribe(&bench_subs[i], mm);
+		if (ret)
+			break;
+	}
 	if (!ret) {
 		bench_sections(mm, BENCH_BASE, &samples);
-		bench_report_ns("section_one", "subscribers", 1, &samples,
+		bench_report_ns(name, "subscribers", nr, &samples,
 				BENCH_SECTIONS);
-		mmu_notifier_unregister(subscription, mm);
 	}
+	while (i--)
+		mmu_notifier_unregister(&bench_subs[i], mm);
 	mmput(mm);
 	return ret;
+}
+
+int bench_section_one(void)
+{
+	return section_subscribers("section_one", 1);
+}
+
+int bench_section_many(void)
+{
+	return section_subscribers("section_many", 2) ?:
+	       section_subscribers("section_many", 4) ?:
+	       section_subscribers("section_many", 8);
 }
 
 /* Two threads, each on its CPU, in sections of one mm */
