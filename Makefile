@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # MMU Notifiers Next: the jobs. `make` alone lists them.
 
-targets := help run test mutants torture models users bisect bench tree refresh check clean
+targets := help run test test-x86 mutants torture models users bisect bench tree refresh check clean
 variables := LINUX T B
 
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(word)))
@@ -16,6 +16,7 @@ export LINUX T B
 help:
 	@echo 'make run      boot a kernel in which a secondary MMU follows a process'
 	@echo 'make test     the tests; T=<suite> runs one or more, T=list names them all'
+	@echo 'make test-x86 programs of others on x86_64, the base against the series'
 	@echo 'make mutants  show that the tests catch a broken core'
 	@echo 'make torture  random work against an oracle, and broken cores that it catches'
 	@echo 'make models   search the models of both protocols for what cannot happen'
@@ -36,6 +37,10 @@ run:
 test:
 	@scripts/deps test
 	@scripts/test $(T)
+
+test-x86:
+	@scripts/deps x86
+	@scripts/test $(addprefix x86_,$(notdir $(wildcard tests/x86/*)))
 
 mutants:
 	@scripts/deps test

@@ -28,10 +28,10 @@ fragments()
 	done
 }
 
-# said KEY: what the first fragment that says it has in a line `# KEY: value`
+# said KEY: what the last fragment that says it has in a line `# KEY: value`
 said()
 {
-	fragments | sed -n "s/^# $1: //p" | head -n 1
+	fragments | sed -n "s/^# $1: //p" | tail -n 1
 }
 
 kbuild()
