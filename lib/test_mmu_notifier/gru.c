@@ -153,6 +153,19 @@ static const struct mmu_notifier_ops tmn_gru_notifier_ops = {
 	.free_notifier = tmn_gru_free_notifier,
 };
 
+/* A driver that forgets a section does not drop its ptes at the flush either. */
+static void tmn_tlb_drop(struct tmn_mmu *mmu, unsigned long start,
+			 unsigned long end)
+{
+	struct tmn_pte *pte;
+	unsigned long index;
+
+	xa_for_each_range(&mmu->ptes, index, pte, PHYS_PFN(start),
+			  PHYS_PFN(end - 1))
+		if (!pte->kept)
+			tmn_drop(mmu, PFN_PHYS(index), PFN_PHYS(index + 1));
+}
+
 /* Page-table lock may be held. */
 static void tmn_tlb_flush(struct mmu_notifier *notifier, struct mm_struct *mm,
 			  unsigned long start, unsigned long end)
@@ -164,7 +177,7 @@ static void tmn_tlb_flush(struct mmu_notifier *notifier, struct mm_struct *mm,
 
 	spin_lock(&tlb->gru->guard.lock);
 	tmn_log_add(&tlb->mmu, TMN_SECONDARY_TLBS, start, end);
-	tmn_drop(&tlb->mmu, start, end);
+	tmn_tlb_drop(&tlb->mmu, start, end);
 	spin_unlock(&tlb->gru->guard.lock);
 }
 

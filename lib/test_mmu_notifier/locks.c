@@ -17,6 +17,8 @@ static const struct {
 } tmn_locks[] = {
 	{ "&mapping->i_mmap_rwsem", TMN_LOCK_I_MMAP_WRITE,
 	  TMN_LOCK_I_MMAP_READ },
+	{ "&hugetlbfs_i_mmap_rwsem_key", TMN_LOCK_I_MMAP_WRITE,
+	  TMN_LOCK_I_MMAP_READ },
 	{ "&anon_vma->rwsem", TMN_LOCK_ANON_VMA_WRITE,
 	  TMN_LOCK_ANON_VMA_READ },
 	{ "vm_lock", TMN_LOCK_VMA, TMN_LOCK_VMA },

@@ -287,6 +287,7 @@ static void tmn_keep(struct tmn_mmu *mmu, unsigned long start,
 		if (!pte->held)
 			get_page(pte->page);
 		pte->held = true;
+		pte->kept = true;
 	}
 }
 

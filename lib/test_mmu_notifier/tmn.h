@@ -53,6 +53,7 @@ struct tmn_mmu;
  * @young: accessed since the last test that clears it
  * @held: it owns a reference on @page
  * @leaving: being dropped, not to be used any more
+ * @kept: by a broken driver, which forgot to drop it
  */
 struct tmn_pte {
 	struct page *page;
@@ -60,6 +61,7 @@ struct tmn_pte {
 	bool young;
 	bool held;
 	bool leaving;
+	bool kept;
 };
 
 /**

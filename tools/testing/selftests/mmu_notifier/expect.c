@@ -52,14 +52,16 @@ static unsigned int pages_expected(const struct scene *s,
 	return (ALL_PAGES >> (PAGES - expect->nr)) << expect->first;
 }
 
-/* Does the device drop the ptes in the range when it gets this? */
+/*
+ * Does the device drop the ptes in the range when it gets this? Of a flush of
+ * secondary TLBs it does too, but some architectures flush for any reason.
+ */
 static bool takes_access(const struct tmn_record *record)
 {
 	switch (record->callback) {
 	case TMN_RELEASE:
 	case TMN_RANGE_START:
 	case TMN_INVALIDATE:
-	case TMN_SECONDARY_TLBS:
 		return !(record->flags & TMN_REFUSED);
 	default:
 		return false;
@@ -77,6 +79,12 @@ static bool is_expected(const struct scene *s, const struct expect *expect,
 		return teardown &&
 		       record->start == page_start(s, expect->first) &&
 		       record->end == page_start(s, expect->first + expect->nr);
+	case RULE_EACH:
+		return teardown && record->end - record->start == s->page &&
+		       (pages_of(s, record) & pages_expected(s, expect));
+	case RULE_HUGE:
+		return teardown && record->start == (uintptr_t)s->huge &&
+		       record->end == (uintptr_t)s->huge + s->huge_size;
 	case RULE_COVER:
 		return teardown &&
 		       (pages_of(s, record) & pages_expected(s, expect));
@@ -218,17 +226,19 @@ static enum outcome judge_ptes(struct scene *s, const struct expect *expect,
 			       const struct log *log,
 			       const struct tmn_check *after)
 {
-	unsigned int dropped = 0, left;
+	unsigned int dropped = 0, flushed = 0, left;
 
 	for (unsigned int i = 0; i < log->nr; i++) {
 		const struct tmn_record *record = &log->records[i];
 
 		if (record->callback == TMN_RELEASE)
 			dropped = ALL_PAGES;
+		else if (record->callback == TMN_SECONDARY_TLBS)
+			flushed |= pages_of(s, record);
 		else if (takes_access(record))
 			dropped |= pages_of(s, record);
 	}
-	left = PAGES - __builtin_popcount(dropped);
+	left = PAGES - __builtin_popcount(dropped | flushed);
 	if (after->ptes != left)
 		return scene_fail(s, "%u device ptes left of %u",
 				  after->ptes, left);

@@ -19,6 +19,8 @@ enum event {
 
 enum rule {
 	RULE_EXACT,	/* one section of exactly these pages */
+	RULE_HUGE,	/* one of exactly the huge page that they lie in */
+	RULE_EACH,	/* one section for each page, of exactly this page */
 	RULE_COVER,	/* sections that together contain them */
 	RULE_RELEASE,	/* the end of the whole address space */
 	RULE_AGE,	/* young bits are asked for, page by page */

@@ -20,6 +20,7 @@ const struct manner manner_kvm_holding = {
 	.teardown = TMN_RANGE_START,
 	.ends = true,
 	.ages = true,
+	.holds = true,
 };
 
 const struct manner manner_gru = {
@@ -34,6 +35,7 @@ const struct manner manner_xpmem = {
 	.manner = TMN_XPMEM,
 	.teardown = TMN_INVALIDATE,
 	.attaches = true,
+	.holds = true,
 };
 
 static const struct manner * const manners[] = {

@@ -17,6 +17,7 @@ struct manner {
 	enum tmn_callback teardown;	/* the callback that drops ptes */
 	bool ends;			/* each of them is paired with an end */
 	bool ages;			/* it has young bits to report */
+	bool holds;			/* it has references to pages */
 	bool attaches;			/* other processes can attach to it */
 };
 

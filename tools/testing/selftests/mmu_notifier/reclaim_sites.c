@@ -41,6 +41,25 @@ static enum outcome page_out_by_agent(struct scene *s)
 #define CGROUP		"/sys/fs/cgroup/"
 #define OUR_CGROUP	CGROUP "mmu_notifier/"
 
+/* The multi-gen LRU, if there is one, looks at young bits in another way */
+#define LRU_GEN		"/sys/kernel/mm/lru_gen/enabled"
+
+static char lru_gen[16];	/* as it was found */
+
+static enum outcome set_lru_gen(struct scene *s, const char *value)
+{
+	int fd = open(LRU_GEN, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return scene_skip(s, "no multi-gen LRU");
+	len = read(fd, lru_gen, sizeof(lru_gen) - 1);
+	close(fd);
+	if (len <= 0)
+		return scene_error(s, LRU_GEN);
+	return stage_need(s, LRU_GEN, value);
+}
+
 static enum outcome enter_cgroup(struct scene *s)
 {
 	enum outcome outcome;
@@ -58,6 +77,24 @@ static void leave_cgroup(struct scene *s)
 {
 	stage_write(CGROUP "cgroup.procs", "0");
 	rmdir(OUR_CGROUP);
+	if (lru_gen[0])
+		stage_write(LRU_GEN, lru_gen);
+}
+
+static enum outcome prepare_lists(struct scene *s)
+{
+	enum outcome outcome = SITE_PASS;
+
+	if (!access(LRU_GEN, F_OK))
+		outcome = set_lru_gen(s, "n");
+	return outcome ? outcome : enter_cgroup(s);
+}
+
+static enum outcome prepare_generations(struct scene *s)
+{
+	enum outcome outcome = set_lru_gen(s, "y");
+
+	return outcome ? outcome : enter_cgroup(s);
 }
 
 /*
@@ -145,7 +182,7 @@ const struct site reclaim_sites[] = {
 		.id = "reclaim_aging",
 		.name = "reclaim of a cgroup: aging",
 		.v4 = "page_referenced",
-		.prepare = enter_cgroup,
+		.prepare = prepare_lists,
 		.perform = reclaim_cgroup,
 		.undo = leave_cgroup,
 		.expect = {
@@ -185,6 +222,24 @@ const struct site reclaim_sites[] = {
 		.prepare = stage_anon,
 		.perform = clear_young_bits,
 		.expect = { .rule = RULE_SILENT },
+	},
+	{}
+};
+
+const struct site lru_gen_sites[] = {
+	{
+		.id = "reclaim_generations",
+		.name = "reclaim of a cgroup: generations",
+		.v4 = "page_referenced",
+		.prepare = prepare_generations,
+		.perform = reclaim_cgroup,
+		.undo = leave_cgroup,
+		.expect = {
+			.rule = RULE_AGE,
+			.nr = PAGES,
+			.locks = TMN_LOCK_PTE,
+			.age = TMN_CLEAR_YOUNG,
+		},
 	},
 	{}
 };

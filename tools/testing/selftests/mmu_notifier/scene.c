@@ -183,21 +183,34 @@ enum outcome scene_compare(struct scene *s)
 	return SITE_PASS;
 }
 
-/* Reserve the addresses, with a gap on both sides against VMA merging */
+/* The start of the first huge page behind @addr */
+static char *huge_behind(const struct scene *s, const char *addr)
+{
+	uintptr_t next = (uintptr_t)addr + s->huge_size;
+
+	return (char *)(next - next % s->huge_size);
+}
+
+/*
+ * Reserve the addresses, with a gap on both sides against VMA merging, and so
+ * that there may be huge pages around them
+ */
 static enum outcome scene_reserve(struct scene *s)
 {
-	char *arena;
-
 	s->page = sysconf(_SC_PAGESIZE);
 	if (s->page > MAX_PAGE_SIZE)
 		return scene_fail(s, "pages of %zu bytes", s->page);
 	s->size = PAGES * s->page;
-	arena = mmap(NULL, 5 * s->size, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (arena == MAP_FAILED)
+	s->huge_size = s->page * (s->page / sizeof(uint64_t));
+	s->arena_size = 5 * s->huge_size;
+	s->arena = mmap(NULL, s->arena_size, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s->arena == MAP_FAILED)
 		return scene_error(s, "mmap");
-	s->addr = arena + s->size;
-	s->spare = arena + 3 * s->size;
+	s->huge = huge_behind(s, s->arena);
+	s->huge_spare = s->huge + 2 * s->huge_size;
+	s->addr = s->huge + s->huge_size / 2;
+	s->spare = s->huge_spare + s->huge_size / 2;
 	return SITE_PASS;
 }
 
@@ -317,6 +330,8 @@ enum outcome scene_open(struct scene *s, const struct site *site,
 	memset(s, 0, sizeof(*s));
 	s->manner = manner;
 	s->file = -1;
+	s->tool = -1;
+	s->arena = MAP_FAILED;
 	signal(SIGPIPE, SIG_IGN);
 	stay_here();
 	s->dev = device_open();
@@ -361,8 +376,10 @@ void scene_close(struct scene *s, const struct site *site)
 	agent_stop(s);
 	if (s->file >= 0)
 		close(s->file);
+	if (s->tool >= 0)
+		close(s->tool);
 	if (s->dev >= 0)
 		close(s->dev);
-	if (s->addr)
-		munmap(s->addr - s->size, 5 * s->size);
+	if (s->arena != MAP_FAILED)
+		munmap(s->arena, s->arena_size);
 }

@@ -39,7 +39,13 @@ struct scene {
 	size_t size;		/* bytes mirrored: PAGES pages */
 	char *addr;		/* the mirrored range */
 	char *spare;		/* room for as much again, reserved */
+	size_t huge_size;	/* bytes in a huge page, a page table's worth */
+	char *huge;		/* room for one around @addr, reserved */
+	char *huge_spare;	/* room for another around @spare, reserved */
+	char *arena;		/* all that is reserved ... */
+	size_t arena_size;	/* ... in bytes */
 	int file;		/* what is mapped at @addr, or -1 */
+	int tool;		/* what else the operation has open, or -1 */
 	pid_t owner;		/* if not this process, or 0; -1 if reaped */
 	struct channel to_owner;
 	pid_t agent;

@@ -22,6 +22,7 @@ struct site {
 	bool untouched;		/* the CPU has only read from the pages ... */
 	bool read_only;		/* ... and so has the device */
 	bool ends_owner;	/* the owner has to be a process of its own */
+	bool spares_held;	/* nothing happens to pages that a device holds */
 
 	/* Map the pages at scene->addr, and look for what is needed */
 	enum outcome (*prepare)(struct scene *s);
@@ -34,7 +35,12 @@ struct site {
 	struct expect expect;
 };
 
-/* The table, in parts that end with a site without a name */
+/*
+ * The table of a program, NULL behind its last part. The parts end with a site
+ * without a name.
+ */
+extern const struct site * const site_parts[];
+
 extern const struct site cow_sites[];
 extern const struct site unmap_sites[];
 extern const struct site zap_sites[];
@@ -44,6 +50,17 @@ extern const struct site compaction_sites[];
 extern const struct site reclaim_sites[];
 extern const struct site exit_sites[];
 
+/* What few kernels have all of, or the machines that they run on */
+extern const struct site thp_sites[];
+extern const struct site thp_change_sites[];
+extern const struct site hugetlb_sites[];
+extern const struct site node_sites[];
+extern const struct site poison_sites[];
+extern const struct site track_sites[];
+extern const struct site lru_gen_sites[];
+extern const struct site damon_sites[];
+extern const struct site device_memory_sites[];
+extern const struct site dax_sites[];
 /* All sites in turn; NULL behind the last */
 const struct site *site_at(unsigned int index);
 /* By id; NULL if there is none of that id */

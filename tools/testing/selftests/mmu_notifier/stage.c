@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -41,16 +42,17 @@ enum outcome stage_tmpfs(struct scene *s)
 }
 
 /* A new file of written pages on ext4, that vanishes when it is closed */
-static enum outcome open_ext4(struct scene *s)
+static enum outcome open_ext4(struct scene *s, const char *variable,
+			      const char *usual)
 {
-	const char *dir = getenv("TMN_EXT4");
+	const char *dir = getenv(variable);
 	struct statfs fs;
 	char *page;
 
 	if (!dir)
-		dir = "/mnt/ext4";
+		dir = usual;
 	if (statfs(dir, &fs) || fs.f_type != EXT4_SUPER_MAGIC)
-		return scene_skip(s, "no ext4 at %s, see $TMN_EXT4", dir);
+		return scene_skip(s, "no ext4 at %s, see $%s", dir, variable);
 	s->file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (s->file < 0)
 		return scene_error(s, "open on ext4");
@@ -66,9 +68,14 @@ static enum outcome open_ext4(struct scene *s)
 	return SITE_PASS;
 }
 
+static enum outcome open_cached(struct scene *s)
+{
+	return open_ext4(s, "TMN_EXT4", "/mnt/ext4");
+}
+
 enum outcome stage_ext4(struct scene *s)
 {
-	enum outcome outcome = open_ext4(s);
+	enum outcome outcome = open_cached(s);
 
 	if (outcome)
 		return outcome;
@@ -77,14 +84,46 @@ enum outcome stage_ext4(struct scene *s)
 
 enum outcome stage_ext4_private(struct scene *s)
 {
-	enum outcome outcome = open_ext4(s);
+	enum outcome outcome = open_cached(s);
 
 	if (outcome)
 		return outcome;
 	return stage_map(s, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 }
 
-static enum outcome need_swap(struct scene *s)
+/* The same on a file system that is mounted with -o dax */
+static enum outcome open_dax(struct scene *s)
+{
+	enum outcome outcome = open_ext4(s, "TMN_DAX", "/mnt/dax");
+	struct statx stat;
+
+	if (outcome)
+		return outcome;
+	if (statx(s->file, "", AT_EMPTY_PATH, 0, &stat) ||
+	    !(stat.stx_attributes & STATX_ATTR_DAX))
+		return scene_skip(s, "the file system does no DAX");
+	return SITE_PASS;
+}
+
+enum outcome stage_dax(struct scene *s)
+{
+	enum outcome outcome = open_dax(s);
+
+	if (outcome)
+		return outcome;
+	return stage_map(s, PROT_READ | PROT_WRITE, MAP_SHARED);
+}
+
+enum outcome stage_dax_private(struct scene *s)
+{
+	enum outcome outcome = open_dax(s);
+
+	if (outcome)
+		return outcome;
+	return stage_map(s, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+}
+
+enum outcome stage_swap(struct scene *s)
 {
 	FILE *swaps = fopen("/proc/swaps", "re");
 	int lines = 0, c;
@@ -99,14 +138,14 @@ static enum outcome need_swap(struct scene *s)
 
 enum outcome stage_anon_swap(struct scene *s)
 {
-	enum outcome outcome = need_swap(s);
+	enum outcome outcome = stage_swap(s);
 
 	return outcome ? outcome : stage_anon(s);
 }
 
 enum outcome stage_tmpfs_swap(struct scene *s)
 {
-	enum outcome outcome = need_swap(s);
+	enum outcome outcome = stage_swap(s);
 
 	return outcome ? outcome : stage_tmpfs(s);
 }

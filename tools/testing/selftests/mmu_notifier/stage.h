@@ -10,8 +10,12 @@ enum outcome stage_anon(struct scene *s);
 enum outcome stage_tmpfs(struct scene *s);
 enum outcome stage_ext4(struct scene *s);		/* shared */
 enum outcome stage_ext4_private(struct scene *s);
+enum outcome stage_dax(struct scene *s);		/* shared */
+enum outcome stage_dax_private(struct scene *s);
 
-/* The same, if there is swap space too */
+/* Is there swap space? */
+enum outcome stage_swap(struct scene *s);
+/* The same, if there is */
 enum outcome stage_anon_swap(struct scene *s);
 enum outcome stage_tmpfs_swap(struct scene *s);
 
