@@ -241,6 +241,13 @@ static void reclaim(void)
 	reclaimed += write(reclaim_fd, "1M", 2) == 2;
 }
 
+/* Pages that are swapped or merged are not collapsed: have them written to. */
+static void collapse(u64 *huge)
+{
+	if (!madvise(huge, 512 * 4096, MADV_POPULATE_WRITE))
+		collapsed += !madvise(huge, 512 * 4096, MADV_COLLAPSE);
+}
+
 static void *reclaim_thread(void *unused)
 {
 	unsigned int seed = 1;
@@ -254,7 +261,7 @@ static void *reclaim_thread(void *unused)
 			aged += !madvise(chunk, CHUNK * 4096, MADV_COLD);
 			break;
 		case 1:
-			collapsed += !madvise(huge, 512 * 4096, MADV_COLLAPSE);
+			collapse(huge);
 			break;
 		case 2:
 			reclaim();

@@ -814,15 +814,48 @@ TEST_F(storm, adapter_writes_what_is_swapped_and_migrated)
 	end_storm(_metadata, &self->storm, stamp);
 }
 
-/* A packet of an odd address fills parts of two pages. */
-TEST_F(storm, adapter_writes_across_pages)
+/* Where the adapter starts need not be the start of a page. */
+static void copy_at(struct __test_metadata *_metadata, struct adapter *a,
+		    struct place odp, struct place pinned, size_t offset)
 {
-	struct place odp = self->odp;
+	uint64_t *first = odp.addr;
 
-	odp.addr += PAGE / 2;
-	fill(self->pinned.addr, 1);
-	ASSERT_EQ(0, adapter_write(&self->adapter, 0, odp, self->pinned));
-	ASSERT_TRUE(holds(odp.addr, 1));
+	*first = 42;
+	odp.addr += offset;
+	fill(pinned.addr, 1);
+	ASSERT_EQ(0, adapter_write(a, 0, odp, pinned));
+	ASSERT_TRUE(holds(odp.addr, 1)) {
+		TH_LOG("the adapter wrote to another place");
+	}
+	ASSERT_EQ(42, *first);
+
+	fill(odp.addr, 2);
+	ASSERT_EQ(0, adapter_read(a, 0, odp, pinned));
+	ASSERT_TRUE(holds(pinned.addr, 2)) {
+		TH_LOG("the adapter read from another place");
+	}
+}
+
+TEST_F(storm, adapter_copies_across_two_pages)
+{
+	copy_at(_metadata, &self->adapter, self->odp, self->pinned, PAGE / 2);
+}
+
+/* The packets are smaller than a page and do not cross one. */
+TEST_F(storm, adapter_copies_within_a_page)
+{
+	struct place odp = self->odp, pinned = self->pinned;
+	size_t part = PAGE / 4;
+	unsigned int i;
+
+	fill(pinned.addr, 1);
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, adapter_do(&self->adapter, IBV_WR_RDMA_WRITE,
+					pinned, odp, part));
+		pinned.addr += part;
+		odp.addr += part;
+	}
+	ASSERT_TRUE(holds(self->odp.addr, 1));
 }
 
 TEST_F(storm, no_old_page_after_discards)
