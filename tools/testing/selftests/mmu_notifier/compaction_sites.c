@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Compaction moves pages from the start of a zone to its end. To make certain
- * that it moves the mirrored ones, take them from the lowest of many pages and
- * free all others.
+ * that it moves the mirrored ones, take them from below many pages of the same
+ * zone and free all others.
  *
  * These are pages of a file, as compaction does not even try anonymous pages
- * that a device holds a reference to.
+ * that a device holds a reference to. The page cache goes before: compaction
+ * leaves a zone as soon as it finds no room for a large folio.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,16 +37,29 @@ static unsigned long highest_pfn(const char *from, size_t page)
 	return highest;
 }
 
-static unsigned int lowest_window(const struct scene *s, const char *all)
+/* How many windows lie close above @pfn, so that they are of the same zone */
+static unsigned int above(const unsigned long *pfns, unsigned long pfn)
 {
-	unsigned long lowest = ~0UL;
-	unsigned int found = WINDOWS;
+	unsigned int nr = 0;
 
+	for (unsigned int i = 0; i < WINDOWS; i++)
+		nr += pfns[i] > pfn && pfns[i] - pfn < 2 * WINDOWS * PAGES;
+	return nr;
+}
+
+/* The window with the most of the others above it; WINDOWS if there is none */
+static unsigned int low_window(const struct scene *s, const char *all)
+{
+	unsigned int found = WINDOWS, most = 0;
+	unsigned long pfns[WINDOWS];
+
+	for (unsigned int i = 0; i < WINDOWS; i++)
+		pfns[i] = highest_pfn(all + i * s->size, s->page);
 	for (unsigned int i = 0; i < WINDOWS; i++) {
-		unsigned long pfn = highest_pfn(all + i * s->size, s->page);
+		unsigned int nr = above(pfns, pfns[i]);
 
-		if (pfn < lowest) {
-			lowest = pfn;
+		if (nr > most) {
+			most = nr;
 			found = i;
 		}
 	}
@@ -73,6 +87,7 @@ static enum outcome prepare(struct scene *s)
 
 	if (access("/proc/sys/vm/compact_memory", W_OK))
 		return scene_skip(s, "no compaction: %s", strerror(errno));
+	stage_write("/proc/sys/vm/drop_caches", "1");
 	s->file = memfd_create("mmu_notifier", MFD_CLOEXEC);
 	if (s->file < 0 || ftruncate(s->file, len))
 		return scene_skip(s, "memfd: %s", strerror(errno));
@@ -80,7 +95,7 @@ static enum outcome prepare(struct scene *s)
 		   s->file, 0);
 	if (all == MAP_FAILED)
 		return scene_error(s, "mmap");
-	window = lowest_window(s, all);
+	window = low_window(s, all);
 	munmap(all, len);
 	if (window == WINDOWS)
 		return scene_skip(s, "/proc/self/pagemap hides page frames");
