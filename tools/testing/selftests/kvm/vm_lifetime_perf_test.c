@@ -6,13 +6,22 @@
  *   - for the Nth VM of a process that keeps all of them.
  *
  * Each line has name, parameter, unit, median, minimum and maximum, with tabs
- * between them.
+ * between them. VMs stay empty, so that no more of the kernel takes part.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "kvm_util.h"
-#include "test_util.h"
+#include "kselftest.h"
 
 #define MAX_SAMPLES	32
 #define MAX_VMS		64
@@ -25,10 +34,10 @@ static int kvm;
 
 struct samples {
 	unsigned int nr;
-	u64 nsecs[MAX_SAMPLES];
+	uint64_t nsecs[MAX_SAMPLES];
 };
 
-static u64 now_nsecs(void)
+static uint64_t now_nsecs(void)
 {
 	struct timespec now;
 
@@ -38,7 +47,7 @@ static u64 now_nsecs(void)
 
 static int compare(const void *left, const void *right)
 {
-	u64 l = *(const u64 *)left, r = *(const u64 *)right;
+	uint64_t l = *(const uint64_t *)left, r = *(const uint64_t *)right;
 
 	return l < r ? -1 : l > r;
 }
@@ -46,7 +55,7 @@ static int compare(const void *left, const void *right)
 static void report(const char *name, const char *param, int value,
 		   struct samples *samples)
 {
-	u64 *nsecs = samples->nsecs;
+	uint64_t *nsecs = samples->nsecs;
 
 	qsort(nsecs, samples->nr, sizeof(*nsecs), compare);
 	printf("%s\t%s=%d\tus\t%.1f\t%.1f\t%.1f\n", name, param, value,
@@ -54,24 +63,25 @@ static void report(const char *name, const char *param, int value,
 	       nsecs[samples->nr - 1] / 1000.0);
 }
 
-static void add(struct samples *samples, u64 nsecs)
+static void add(struct samples *samples, uint64_t nsecs)
 {
 	samples->nsecs[samples->nr++] = nsecs;
 }
 
 static int create(struct samples *samples)
 {
-	u64 start = now_nsecs();
+	uint64_t start = now_nsecs();
 	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
 
 	add(samples, now_nsecs() - start);
-	TEST_ASSERT(vm >= 0, "KVM_CREATE_VM: %s", strerror(errno));
+	if (vm < 0)
+		ksft_exit_fail_perror("KVM_CREATE_VM");
 	return vm;
 }
 
 static void destroy(int vm, struct samples *samples)
 {
-	u64 start = now_nsecs();
+	uint64_t start = now_nsecs();
 
 	close(vm);
 	add(samples, now_nsecs() - start);
@@ -83,19 +93,21 @@ static void destroy(int vm, struct samples *samples)
  */
 static void map_vmas(unsigned int nr)
 {
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	size_t size = getpagesize();
-	char *mem = kvm_mmap(2 * size * nr, PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	unsigned int i;
+	char *mem;
 
-	kvm_munmap(mem, 2 * size * nr);
+	mem = mmap(NULL, 2 * size * nr, PROT_NONE, flags, -1, 0);
+	if (mem == MAP_FAILED)
+		ksft_exit_fail_perror("mmap");
+	munmap(mem, 2 * size * nr);
 	for (i = 0; i < nr; i++) {
 		char *page = mem + 2 * size * i;
 
-		TEST_ASSERT(mmap(page, size, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS |
-				 MAP_FIXED_NOREPLACE, -1, 0) == page,
-			    "VMA %u of %u: %s", i, nr, strerror(errno));
+		if (mmap(page, size, PROT_READ | PROT_WRITE,
+			 flags | MAP_FIXED_NOREPLACE, -1, 0) != page)
+			ksft_exit_fail_perror("mmap of a VMA");
 		*page = 1;
 	}
 }
@@ -146,7 +158,8 @@ static void measure_nth_apart(void)
 
 	fflush(stdout);
 	child = fork();
-	TEST_ASSERT(child >= 0, "fork: %s", strerror(errno));
+	if (child < 0)
+		ksft_exit_fail_perror("fork");
 	if (!child) {
 		measure_nth();
 		exit(0);
@@ -164,7 +177,9 @@ int main(void)
 	};
 	int i, mapped = 0;
 
-	kvm = open_kvm_dev_path_or_exit();
+	kvm = open("/dev/kvm", O_RDWR);
+	if (kvm < 0)
+		ksft_exit_skip("/dev/kvm: %s\n", strerror(errno));
 	/* What the first VM of all sets up is not what is to be measured. */
 	close(ioctl(kvm, KVM_CREATE_VM, 0));
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
