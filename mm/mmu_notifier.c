@@ -93,7 +93,7 @@
  *    Callbacks that may not sleep look for the mark without a domain. It is the
  *    RCU grace period in one of SRCU-fast that orders them.
  *
- * D  RCU: walks of the list, mn_ref_put(), and the grace period that follows
+ * D  RCU: walks of the list, mn_advance(), and the grace period that follows
  *    hlist_del_init_rcu(). As B, with the link for the generation.
  *
  * E  ->invalidate_seq and F ->active: see mm/mmu_notifier_interval.c.

@@ -43,24 +43,13 @@ static unsigned long mn_age(const struct mmu_notifier *subscription,
 	return range->epoch + 1 - subscription->epoch;
 }
 
-/*
- * The successor of a subscription that was found in an earlier RCU reader and
- * on which the caller holds a reference.
- *
- * As long as it is linked, its successor is linked or was so within this
- * reader: had the successor been unlinked before, then ->next would have been
- * updated before. Once it is unlinked ->next may be stale and the age tells
- * where to go on.
- */
+/* Where to go on from a subscription that was unlinked: ->next may be stale */
 static struct mmu_notifier *
-mn_continue(struct mmu_notifier_subscriptions *registry,
-	    const struct mmu_notifier_range *range,
-	    struct mmu_notifier *subscription)
+mn_first_older(struct mmu_notifier_subscriptions *registry,
+	       const struct mmu_notifier_range *range,
+	       struct mmu_notifier *subscription)
 {
 	struct mmu_notifier *pos;
-
-	if (likely(!hlist_unhashed_lockless(&subscription->hlist)))
-		return mn_next(subscription);
 
 	for (pos = mn_first(registry); pos; pos = mn_next(pos))
 		if (mn_age(pos, range) > mn_age(subscription, range))
@@ -107,15 +96,23 @@ mn_begin(struct mmu_notifier_subscriptions *registry,
 	return mn_get_due(mn_first(registry), range, half);
 }
 
+/*
+ * @prev was found in an earlier RCU reader, with a reference. As long as it is
+ * linked, its successor is linked or was so within this reader: had the
+ * successor been unlinked before, then ->next would have been updated before.
+ */
 static __always_inline struct mmu_notifier *
 mn_advance(struct mmu_notifier_subscriptions *registry,
 	   const struct mmu_notifier_range *range, struct mmu_notifier *prev,
 	   enum mn_half half)
 {
+	bool linked = mn_linked(prev);	/* Barrier D */
 	struct mmu_notifier *next;
 
-	next = mn_get_due(mn_continue(registry, range, prev), range, half);
-	mn_ref_put(prev);
+	next = likely(linked) ? mn_next(prev) :
+				mn_first_older(registry, range, prev);
+	next = mn_get_due(next, range, half);
+	mn_ref_put(prev, linked);
 	return next;
 }
 
@@ -284,7 +281,7 @@ static int mn_section_start(struct mmu_notifier_subscriptions *registry,
 		ret = mn_list_start_nonblock(registry, range);
 	if (unlikely(ret)) {
 		if (range->shard)
-			mn_interval_end(registry, range);
+			mn_interval_end(range);
 		mn_section_leave(registry, range);
 	}
 	return ret;
@@ -324,16 +321,15 @@ void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
 {
 	struct mmu_notifier_subscriptions *registry = range->registry;
 
-	if (WARN_ONCE(!registry, "end without start\n"))
-		return;
-	if (registry == MMU_NOTIFIER_UNCOUNTED) {
+	if (unlikely(registry <= MMU_NOTIFIER_UNCOUNTED)) {
+		WARN_ONCE(!registry, "end without start\n");
 		range->registry = NULL;
 		return;
 	}
 
 	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
 	if (range->shard)
-		mn_interval_end(registry, range);
+		mn_interval_end(range);
 	rcu_read_lock();	/* Barriers B, D */
 	mn_list_end(registry, range, NULL);
 	mn_section_leave(registry, range);

@@ -110,6 +110,12 @@ static inline void mn_count_down(long __percpu *count, atomic_long_t *left,
 		wake_up_var(left);
 }
 
+/* In the list of its registry: the permission to take references */
+static inline bool mn_linked(struct mmu_notifier *subscription)
+{
+	return !hlist_unhashed_lockless(&subscription->hlist);
+}
+
 /*
  * References of callbacks on a whole-mm subscription, in an RCU reader. Taken
  * under registry->lock, too, which a subscription in the list cannot leave it.
@@ -120,11 +126,10 @@ static inline void mn_ref_get(struct mmu_notifier *subscription)
 	this_cpu_inc(*subscription->refs);
 }
 
-static inline void mn_ref_put(struct mmu_notifier *subscription)
+/* @linked: mn_linked(), seen in this reader */
+static inline void mn_ref_put(struct mmu_notifier *subscription, bool linked)
 {
-	/* Barrier D */
-	mn_count_down(subscription->refs, &subscription->refs_left,
-		      !hlist_unhashed_lockless(&subscription->hlist));
+	mn_count_down(subscription->refs, &subscription->refs_left, linked);
 }
 
 /*
@@ -166,8 +171,7 @@ void mn_drain(long __percpu *count, atomic_long_t *left);
 /* mm/mmu_notifier_interval.c */
 int mn_interval_start(struct mmu_notifier_subscriptions *registry,
 		      struct mmu_notifier_range *range);
-void mn_interval_end(struct mmu_notifier_subscriptions *registry,
-		     struct mmu_notifier_range *range);
+void mn_interval_end(struct mmu_notifier_range *range);
 void mn_interval_release(struct mmu_notifier_subscriptions *registry,
 			 struct mm_struct *mm);
 

@@ -26,7 +26,8 @@
  *
  * Hence an invariant that every critical section preserves: ->active of an
  * interval in the tree is the number of ranges in the lists that overlap it.
- * Nothing is deferred, and a section need not remember what it hit.
+ * Nothing is deferred. Another one spares the end its search: ->first_hit of a
+ * range in a list is the first interval in the tree that overlaps it.
  *
  *
  * Callbacks
@@ -167,10 +168,13 @@ mn_interval_advance(struct mmu_interval_notifier *prev,
 	return pos;
 }
 
-/* Join the shard, return the first interval to call with a reference */
+/*
+ * Join the shard, return the first interval to call with a reference, and
+ * whether there are more to call
+ */
 static struct mmu_interval_notifier *
 mn_interval_join(struct mmu_notifier_subscriptions *registry,
-		 struct mmu_notifier_range *range)
+		 struct mmu_notifier_range *range, bool *more)
 {
 	struct mmu_interval_notifier *pos, *first = NULL;
 	struct mmu_notifier_shard *shard;
@@ -178,13 +182,16 @@ mn_interval_join(struct mmu_notifier_subscriptions *registry,
 	shard = registry->shards +
 		(raw_smp_processor_id() & registry->shard_mask);
 	range->shard = shard;
+	*more = false;
 
 	spin_lock(&shard->lock);
 	hlist_add_head(&range->shard_node, &shard->ranges);
-	for (pos = mn_interval_first(registry, range); pos;
-	     pos = mn_interval_next(pos, range)) {
+	range->first_hit = mn_interval_first(registry, range);
+	for (pos = range->first_hit; pos; pos = mn_interval_next(pos, range)) {
 		atomic_inc(&pos->active);
-		if (!first && mn_interval_get(pos))
+		if (first)
+			*more = true;
+		else if (mn_interval_get(pos))
 			first = pos;
 	}
 	spin_unlock(&shard->lock);
@@ -239,35 +246,34 @@ int mn_interval_start(struct mmu_notifier_subscriptions *registry,
 	LLIST_HEAD(finishes);
 	unsigned long seq;
 	int ret = 0;
+	bool more;
 
-	pos = mn_interval_join(registry, range);
+	pos = mn_interval_join(registry, range, &more);
 	if (!pos)
 		return 0;
 
 	seq = mn_next_seq(registry);
 	for (; pos; pos = mn_interval_advance(pos, range)) {
-		if (mn_interval_call(pos, range, seq, &finishes))
-			continue;
-		if (WARN_ON_ONCE(mmu_notifier_range_blockable(range)))
-			continue;
-		mn_interval_put(pos);
-		ret = -EAGAIN;
-		break;
+		if (!mn_interval_call(pos, range, seq, &finishes) &&
+		    !WARN_ON_ONCE(mmu_notifier_range_blockable(range)))
+			ret = -EAGAIN;
+		if (ret || !more) {
+			mn_interval_put(pos);
+			break;
+		}
 	}
 	mn_interval_finish(&finishes);
 	return ret;
 }
 
-void mn_interval_end(struct mmu_notifier_subscriptions *registry,
-		     struct mmu_notifier_range *range)
+void mn_interval_end(struct mmu_notifier_range *range)
 {
 	struct mmu_notifier_shard *shard = range->shard;
 	struct mmu_interval_notifier *pos;
 
 	spin_lock(&shard->lock);
 	hlist_del(&range->shard_node);
-	for (pos = mn_interval_first(registry, range); pos;
-	     pos = mn_interval_next(pos, range)) {
+	for (pos = range->first_hit; pos; pos = mn_interval_next(pos, range)) {
 		/* Barrier F. Not only at zero, see the wait of the reader */
 		atomic_dec_return(&pos->active);
 		wake_up_var(&pos->active);
@@ -284,7 +290,7 @@ void mn_interval_release(struct mmu_notifier_subscriptions *registry,
 	mmu_notifier_range_init(&range, MMU_NOTIFY_RELEASE,
 				MMU_NOTIFIER_RANGE_BLOCKABLE, mm, 0, ULONG_MAX);
 	mn_interval_start(registry, &range);
-	mn_interval_end(registry, &range);
+	mn_interval_end(&range);
 }
 
 /*
@@ -391,23 +397,43 @@ static int mn_interval_init(struct mmu_notifier_subscriptions *registry,
 	return 0;
 }
 
+/* All sections in flight that overlap @interval_sub, while none starts or ends */
+#define mn_for_each_hit(range, registry, interval_sub)			\
+	for (unsigned int i = 0; i <= (registry)->shard_mask; i++)	\
+		hlist_for_each_entry(range, &(registry)->shards[i].ranges, \
+				     shard_node)			\
+			if (mn_overlaps(interval_sub, range))
+
 /* All sections in flight are in a shard: adopt those that overlap */
 static void mn_interval_link(struct mmu_notifier_subscriptions *registry,
 			     struct mmu_interval_notifier *interval_sub)
 {
 	struct mmu_notifier_range *range;
-	unsigned int i;
 
 	lockdep_assert_held(&registry->lock);
 
-	for (i = 0; i <= registry->shard_mask; i++)
-		hlist_for_each_entry(range, &registry->shards[i].ranges,
-				     shard_node)
-			if (mn_overlaps(interval_sub, range))
-				atomic_inc(&interval_sub->active);
 	interval_tree_insert(&interval_sub->interval_tree, &registry->tree);
+	mn_for_each_hit(range, registry, interval_sub) {
+		atomic_inc(&interval_sub->active);
+		range->first_hit = mn_interval_first(registry, range);
+	}
 	/* Dropped by mmu_interval_notifier_remove() */
 	mmgrab(interval_sub->mm);
+}
+
+static void mn_interval_unlink(struct mmu_notifier_subscriptions *registry,
+			       struct mmu_interval_notifier *interval_sub)
+{
+	struct mmu_notifier_range *range;
+
+	lockdep_assert_held(&registry->lock);
+
+	mn_for_each_hit(range, registry, interval_sub) {
+		if (range->first_hit == interval_sub)
+			range->first_hit = mn_interval_next(interval_sub, range);
+	}
+	interval_tree_remove(&interval_sub->interval_tree, &registry->tree);
+	RB_CLEAR_NODE(&interval_sub->interval_tree.rb);
 }
 
 /* Fails unless every section of the mm is known to be in a shard */
@@ -572,8 +598,7 @@ void mmu_interval_notifier_remove(struct mmu_interval_notifier *interval_sub)
 		       !atomic_read_acquire(&interval_sub->refs));
 
 	mn_lock_shards(registry);
-	interval_tree_remove(&interval_sub->interval_tree, &registry->tree);
-	RB_CLEAR_NODE(&interval_sub->interval_tree.rb);
+	mn_interval_unlink(registry, interval_sub);
 	/* No section will lower it now: let readers go that come too late */
 	atomic_set(&interval_sub->active, 0);
 	smp_mb();	/* As after a decrement, barrier F */

@@ -44,7 +44,7 @@ static bool mn_waits_for_itself(struct mmu_notifier *subscription)
 {
 	return mn_in_own_callback(&subscription->callback_map) ||
 	       (READ_ONCE(subscription->releaser) == current &&
-		!hlist_unhashed_lockless(&subscription->hlist));
+		mn_linked(subscription));
 }
 
 /* Unlinked, and a grace period ago: wait for the callbacks still running */
@@ -297,7 +297,7 @@ void __mmu_notifier_release(struct mm_struct *mm)
 		mn_ref_get(pos);
 		mn_release(registry, pos);
 		rcu_read_lock();
-		mn_ref_put(pos);
+		mn_ref_put(pos, mn_linked(pos));
 		rcu_read_unlock();
 	}
 	spin_unlock(&registry->lock);

@@ -31,6 +31,9 @@
  *	seed	REMOVE_IGNORES_REFS	FULL	MEMORY
  *	seed	FINISH_NO_REF		FIRST	MEMORY
  *	seed	ACTIVE_STAYS		FULL	hang
+ *	seed	INSERT_KEEPS_FIRST	FULL	hang
+ *	seed	REMOVE_KEEPS_FIRST	FULL	TREE
+ *	seed	ONE_IS_ALL		FIRST	C6
  *	seed	REMOVE_WAITS		STUCK	C6
  *	seed	READ_WAITS_ALL		STUCK	C6
  *
@@ -69,6 +72,7 @@ byte sections[2];	/* in flight, by the low bit of their epoch */
 bool domain[2], domain_gp[2];	/* section is in it, and waited for */
 bool shard[2];		/* locked */
 bool linked[2];		/* section in the list of its shard */
+byte first_hit[2] = NIL;	/* of a section that is linked */
 byte next_seq = 1;
 
 /* Intervals */
@@ -113,6 +117,29 @@ inline count(i, d)
 	fi
 }
 
+/* The first in the tree that overlaps the section, or NIL */
+inline search(p)
+{
+	if
+	:: inserted[0] && overlaps(0) -> first_hit[p] = 0
+	:: !(inserted[0] && overlaps(0)) && inserted[1] -> first_hit[p] = 1
+	:: !(inserted[0] && overlaps(0)) && !inserted[1] -> first_hit[p] = NIL
+	fi
+}
+
+/* mn_interval_link() and mn_interval_unlink() */
+inline search_again()
+{
+	if
+	:: linked[0] -> search(0)
+	:: else
+	fi;
+	if
+	:: linked[1] -> search(1)
+	:: else
+	fi
+}
+
 /* The next in the tree that can be called, with a reference, or NIL */
 inline get_next()
 {
@@ -131,6 +158,7 @@ inline join(p)
 	d_step {
 		!shard[p] ->
 		linked[p] = true;
+		search(p);
 #ifndef BUG_E_ACTIVE_LATE
 		count(0, 1);
 		count(1, 1);
@@ -143,6 +171,11 @@ inline join(p)
 #endif
 		pos = 0;
 		get_next();
+#ifdef BUG_ONE_IS_ALL
+		more = false;
+#else
+		more = (pos == 0 && inserted[1]);
+#endif
 		if
 		:: pos != NIL -> next_seq = next_seq + 2
 		:: else
@@ -220,8 +253,20 @@ inline leave_shard(p)
 		!shard[p] ->
 		must(TREE, linked[p]);
 		linked[p] = false;
-		count(0, -1);		/* Barrier F: mn_interval_end() */
-		count(1, -1)
+		if
+		:: first_hit[p] != NIL -> must(TREE, inserted[first_hit[p]])
+		:: else
+		fi;
+		if
+		:: first_hit[p] == 0 ->
+			count(0, -1)	/* Barrier F: mn_interval_end() */
+		:: else
+		fi;
+		if
+		:: first_hit[p] != NIL -> count(1, -1)
+		:: else
+		fi;
+		first_hit[p] = NIL
 	}
 }
 
@@ -281,7 +326,12 @@ inline start(p)
 		break
 	:: pos != NIL ->
 		callback(pos);
-		advance(p)
+		if
+		:: more -> advance(p)
+		:: else ->
+			d_step { touch(pos); refs[pos] = refs[pos] - 1 };
+			break
+		fi
 	od;
 #ifdef FIRST
 	finish_all(0);
@@ -289,6 +339,7 @@ inline start(p)
 #endif
 	pos = 0;
 	cur = 0;
+	more = false;
 #ifdef BUG_E_ACTIVE_LATE
 	d_step { !shard[p] -> count(0, 1); count(1, 1) };
 #endif
@@ -306,7 +357,7 @@ inline start(p)
 proctype section(byte p)
 {
 	byte pos, prev, cur;
-	bool failed, joins, counted, e;
+	bool failed, joins, counted, e, more;
 #ifdef FIRST
 	bool finish[2];
 #endif
@@ -355,6 +406,9 @@ inline link(i)
 #endif
 		seq[i] = 1;
 		inserted[i] = true;
+#ifndef BUG_INSERT_KEEPS_FIRST
+		search_again();
+#endif
 		nr++
 	}
 }
@@ -497,6 +551,9 @@ inline remove(i)
 	lock_all();
 	d_step {
 		inserted[i] = false;
+#ifndef BUG_REMOVE_KEEPS_FIRST
+		search_again();
+#endif
 #ifndef BUG_ACTIVE_STAYS
 		/* Barrier F: mmu_interval_notifier_remove() */
 		nactive[i] = 0;

@@ -216,15 +216,16 @@ inline sum_up(n, count, rest)
 #define LOADS	d_step
 #endif
 
-/* The entry after prev, which may have been unlinked meanwhile */
+/* The entry after prev; h: prev has not been unlinked meanwhile */
 inline continue_walk()
 {
 	must(C3, !freed[prev]);
+	h = hashed[prev];	/* Barrier D: mn_advance() */
 #ifdef BUG_STALE_NEXT
 	pos = nxt[prev]
 #else
 	if
-	:: hashed[prev] -> pos = nxt[prev]
+	:: h -> pos = nxt[prev]
 	:: else ->
 		pos = head;
 		do
@@ -280,8 +281,6 @@ inline advance(p, half)
 			must(C3, !freed[prev]);
 #ifdef BUG_PUT_IGNORES_LINK
 			h = true
-#else
-			h = hashed[prev]	/* Barrier D: mn_ref_put() */
 #endif
 		:: else
 		fi;

@@ -300,6 +300,7 @@ struct mmu_notifier_range {
 	};
 	struct mmu_notifier_shard *shard;
 	struct hlist_node shard_node;
+	struct mmu_interval_notifier *first_hit;
 };
 
 static inline int mm_has_notifiers(struct mm_struct *mm)
@@ -604,6 +605,7 @@ static inline void mmu_notifier_range_init(struct mmu_notifier_range *range,
 	range->domain_ctr = NULL;
 	range->shard = NULL;
 	INIT_HLIST_NODE(&range->shard_node);
+	range->first_hit = NULL;
 }
 
 static inline void
