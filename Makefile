@@ -40,7 +40,7 @@ test:
 
 test-x86:
 	@scripts/deps x86
-	@scripts/test $(addprefix x86_,$(notdir $(wildcard tests/x86/*)))
+	@scripts/test $(addprefix x86_,$(notdir $(wildcard tests/x86/*)) mutants)
 
 mutants:
 	@scripts/deps test

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "huge.h"
 #include "probe.h"
 #include "site.h"
 #include "stage.h"
@@ -110,6 +111,110 @@ const struct site dax_sites[] = {
 			.nr = 1,
 			.one_of = TMN_LOCK_MMAP_READ | TMN_LOCK_VMA,
 		},
+	},
+	{}
+};
+
+/*
+ * The file system may have a huge page for this too
+ */
+
+#define EXPECT_HUGE(of_event, lock)				\
+	{							\
+		.rule = RULE_HUGE,				\
+		.event = (of_event),				\
+		.nr = PAGES,					\
+		.one_of = (lock),				\
+	}
+
+static enum outcome huge_sync(struct scene *s)
+{
+	return msync(s->huge, s->huge_size, MS_SYNC) ?
+	       scene_error(s, "msync") : SITE_PASS;
+}
+
+static enum outcome huge_truncate(struct scene *s)
+{
+	return ftruncate(s->file, 0) ? scene_error(s, "ftruncate") : SITE_PASS;
+}
+
+static enum outcome huge_unmap(struct scene *s)
+{
+	return munmap(s->huge, s->huge_size) ? scene_error(s, "munmap") :
+					       SITE_PASS;
+}
+
+static enum outcome huge_unmap_part(struct scene *s)
+{
+	return munmap(s->addr, s->size / 2) ? scene_error(s, "munmap") :
+					      SITE_PASS;
+}
+
+static enum outcome huge_protect(struct scene *s)
+{
+	return mprotect(s->huge, s->huge_size, PROT_READ) ?
+	       scene_error(s, "mprotect") : SITE_PASS;
+}
+
+const struct site dax_huge_sites[] = {
+	{
+		.id = "dax_huge_msync",
+		.name = "msync of a huge DAX page",
+		.v4 = "filemap_xip.c",
+		.prepare = huge_dax,
+		.arrange = huge_is_mapped,
+		.perform = huge_sync,
+		.expect = EXPECT_HUGE(EVENT_PROTECTION_PAGE,
+				      TMN_LOCK_I_MMAP_READ),
+	},
+	{
+		.id = "dax_huge_truncate",
+		.name = "truncate a huge DAX page",
+		.v4 = "filemap_xip.c",
+		.prepare = huge_dax,
+		.arrange = huge_is_mapped,
+		.perform = huge_truncate,
+		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_I_MMAP_READ),
+	},
+	{
+		.id = "dax_huge_munmap",
+		.name = "munmap of a huge DAX page",
+		.v4 = "unmap_vmas",
+		.prepare = huge_dax,
+		.arrange = huge_is_mapped,
+		.perform = huge_unmap,
+		.expect = EXPECT_HUGE(EVENT_UNMAP, TMN_LOCK_MMAP_READ |
+						   TMN_LOCK_MMAP_WRITE),
+	},
+	{
+		.id = "dax_huge_munmap_part",
+		.name = "munmap of a part of a huge DAX page: split",
+		.v4 = "-",
+		.prepare = huge_dax,
+		.arrange = huge_is_mapped,
+		.perform = huge_unmap_part,
+		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_MMAP_WRITE),
+	},
+	{
+		.id = "dax_huge_mprotect",
+		.name = "mprotect of a huge DAX page",
+		.v4 = "-",
+		.prepare = huge_dax,
+		.arrange = huge_is_mapped,
+		.perform = huge_protect,
+		.expect = EXPECT_HUGE(EVENT_PROTECTION_VMA, TMN_LOCK_MMAP_WRITE),
+	},
+	{
+		.id = "dax_huge_write_private",
+		.name = "write to a private huge DAX page: split",
+		.v4 = "do_wp_page",
+		.untouched = true,
+		.read_only = true,
+		.prepare = huge_dax_private,
+		.arrange = huge_is_mapped,
+		.perform = write_one,
+		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_MMAP_READ |
+						   TMN_LOCK_VMA),
 	},
 	{}
 };

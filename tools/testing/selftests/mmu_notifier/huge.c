@@ -93,6 +93,34 @@ enum outcome hugetlb_shared(struct scene *s)
 	return map_hugetlb(s, MAP_SHARED | MAP_NORESERVE);
 }
 
+/*
+ * The blocks of the file are allocated at once. A file system with stripes of
+ * that size aligns them, "mkfs.ext4 -E stride=512,stripe_width=512".
+ */
+enum outcome huge_dax(struct scene *s)
+{
+	enum outcome outcome = need_thp(s);
+
+	if (!outcome)
+		outcome = stage_open_dax(s);
+	if (outcome)
+		return outcome;
+	if (fallocate(s->file, 0, 0, s->huge_size))
+		return scene_error(s, "fallocate");
+	return map_huge(s, MAP_SHARED, MADV_HUGEPAGE);
+}
+
+/* Of data, as holes and what is not written to show the zero page */
+enum outcome huge_dax_private(struct scene *s)
+{
+	enum outcome outcome = huge_dax(s);
+
+	if (outcome)
+		return outcome;
+	memset(s->huge, 1, s->huge_size);
+	return map_huge(s, MAP_PRIVATE, MADV_HUGEPAGE);
+}
+
 /* Returns how many of the mirrored pages lie in a huge one, -1 if not known */
 static long pages_in_huge(struct scene *s)
 {

@@ -12,6 +12,8 @@
 enum outcome huge_anon(struct scene *s);
 enum outcome hugetlb_private(struct scene *s);
 enum outcome hugetlb_shared(struct scene *s);
+enum outcome huge_dax(struct scene *s);			/* shared */
+enum outcome huge_dax_private(struct scene *s);
 
 /* As much, in small pages */
 enum outcome huge_anon_small(struct scene *s);

@@ -5,7 +5,10 @@
 const struct site * const site_parts[] = {
 	thp_sites,
 	thp_change_sites,
+	thp_track_sites,
+	thp_node_sites,
 	hugetlb_sites,
+	dax_huge_sites,
 	NULL
 };
 
@@ -26,6 +29,10 @@ SITE_TEST(thp_pageout)
 SITE_TEST(thp_split)
 SITE_TEST(collapse_anon)
 SITE_TEST(collapse_tmpfs)
+SITE_TEST(thp_uffd_writeprotect)
+SITE_TEST(thp_pagemap_scan)
+SITE_TEST(thp_soft_dirty)
+SITE_TEST(thp_numa_balancing)
 SITE_TEST(hugetlb_munmap)
 SITE_TEST(hugetlb_dontneed)
 SITE_TEST(hugetlb_truncate)
@@ -36,5 +43,11 @@ SITE_TEST(hugetlb_mprotect)
 SITE_TEST(hugetlb_mremap)
 SITE_TEST(hugetlb_move_pages)
 SITE_TEST(hugetlb_unshare)
+SITE_TEST(dax_huge_msync)
+SITE_TEST(dax_huge_truncate)
+SITE_TEST(dax_huge_munmap)
+SITE_TEST(dax_huge_munmap_part)
+SITE_TEST(dax_huge_mprotect)
+SITE_TEST(dax_huge_write_private)
 
 TEST_HARNESS_MAIN

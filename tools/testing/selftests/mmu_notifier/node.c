@@ -63,3 +63,12 @@ enum outcome node_move_pages(struct scene *s, unsigned int nr)
 		return scene_error(s, "move_pages");
 	return node_arrived(s, nr, to);
 }
+
+enum outcome node_move_away(struct scene *s, unsigned int nr)
+{
+	unsigned int here;
+
+	if (syscall(SYS_getcpu, NULL, &here, NULL))
+		return scene_error(s, "getcpu");
+	return node_of(s, 0) == (int)here ? node_move_pages(s, nr) : SITE_PASS;
+}

@@ -14,6 +14,9 @@ int node_other(int node);
 /* Move the first @nr pages to another node; they must arrive */
 enum outcome node_move_pages(struct scene *s, unsigned int nr);
 
+/* The same, if they are on the node that the owner runs on */
+enum outcome node_move_away(struct scene *s, unsigned int nr);
+
 /* Did the first @nr pages arrive on the node? */
 enum outcome node_arrived(struct scene *s, unsigned int nr, int node);
 

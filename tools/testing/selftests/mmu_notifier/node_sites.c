@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "huge.h"
 #include "node.h"
 #include "site.h"
 #include "stage.h"
@@ -45,40 +46,106 @@ static enum outcome move_process(struct scene *s)
 #define SCAN_SECONDS	60
 
 /* Look at all memory of a process after every 100 ms that it has run */
-static enum outcome prepare_balancing(struct scene *s)
+static enum outcome need_balancing(struct scene *s)
 {
 	enum outcome outcome;
 
 	outcome = stage_need(s, DEBUG "scan_delay_ms", "100");
 	if (!outcome)
 		outcome = stage_need(s, DEBUG "scan_period_min_ms", "100");
-	if (!outcome)
-		outcome = stage_need(s, DEBUG "scan_period_max_ms", "100");
+	return outcome ? outcome :
+	       stage_need(s, DEBUG "scan_period_max_ms", "100");
+}
+
+static enum outcome prepare_balancing(struct scene *s)
+{
+	enum outcome outcome = need_balancing(s);
+
 	return outcome ? outcome : stage_anon(s);
 }
 
-/* Run until the device has lost a pte */
-static enum outcome be_balanced(struct scene *s)
+static enum outcome prepare_huge_balancing(struct scene *s)
 {
+	enum outcome outcome = need_balancing(s);
+
+	return outcome ? outcome : huge_anon(s);
+}
+
+/* What is where it is used is left alone, though announced */
+static enum outcome arrange_balancing(struct scene *s)
+{
+	return node_move_away(s, PAGES);
+}
+
+static enum outcome arrange_huge_balancing(struct scene *s)
+{
+	enum outcome outcome = node_move_away(s, 1);
+
+	return outcome ? outcome : huge_is_mapped(s);
+}
+
+/* Of the whole machine, from /proc/vmstat; 0 if there is no such event */
+static unsigned long count_events(const char *name)
+{
+	FILE *file = fopen("/proc/vmstat", "re");
+	unsigned long count = 0;
+	char found[64];
+
+	if (!file)
+		return 0;
+	while (fscanf(file, "%63s %lu", found, &count) == 2) {
+		if (!strcmp(found, name))
+			break;
+		count = 0;
+	}
+	fclose(file);
+	return count;
+}
+
+/* Run until the device has lost a pte, and the event has happened */
+static enum outcome balance(struct scene *s, const char *event)
+{
+	unsigned long before = count_events(event);
 	enum outcome outcome = stage_need(s, BALANCING, "1");
 	struct tmn_check check = { .ptes = PAGES };
 	struct timespec start, now;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	while (!outcome && check.ptes == PAGES) {
+	while (!outcome && (check.ptes == PAGES ||
+			    count_events(event) == before)) {
 		int ret = device_check(s->dev, &check);
 
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (ret || now.tv_sec - start.tv_sec > SCAN_SECONDS)
-			outcome = scene_fail(s, "not scanned: %d", ret);
+			outcome = scene_fail(s, "not scanned: %d, %lu %s", ret,
+					     count_events(event) - before,
+					     event);
 	}
 	return outcome ? outcome : stage_need(s, BALANCING, "0");
+}
+
+static enum outcome be_balanced(struct scene *s)
+{
+	return balance(s, "numa_pte_updates");
+}
+
+static enum outcome be_huge_balanced(struct scene *s)
+{
+	return balance(s, "numa_huge_pte_updates");
 }
 
 static void end_balancing(struct scene *s)
 {
 	stage_write(BALANCING, "0");
 }
+
+#define EXPECT_BALANCING					\
+	{							\
+		.rule = RULE_COVER,				\
+		.event = EVENT_PROTECTION_VMA,			\
+		.nr = PAGES,					\
+		.locks = TMN_LOCK_MMAP_READ,			\
+	}
 
 const struct site node_sites[] = {
 	{
@@ -110,14 +177,24 @@ const struct site node_sites[] = {
 		.name = "NUMA balancing makes pages fault",
 		.v4 = "-",
 		.prepare = prepare_balancing,
+		.arrange = arrange_balancing,
 		.perform = be_balanced,
 		.undo = end_balancing,
-		.expect = {
-			.rule = RULE_COVER,
-			.event = EVENT_PROTECTION_VMA,
-			.nr = PAGES,
-			.locks = TMN_LOCK_MMAP_READ,
-		},
+		.expect = EXPECT_BALANCING,
+	},
+	{}
+};
+
+const struct site thp_node_sites[] = {
+	{
+		.id = "thp_numa_balancing",
+		.name = "NUMA balancing makes a THP fault",
+		.v4 = "-",
+		.prepare = prepare_huge_balancing,
+		.arrange = arrange_huge_balancing,
+		.perform = be_huge_balanced,
+		.undo = end_balancing,
+		.expect = EXPECT_BALANCING,
 	},
 	{}
 };

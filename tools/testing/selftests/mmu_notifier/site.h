@@ -53,6 +53,8 @@ extern const struct site exit_sites[];
 /* What few kernels have all of, or the machines that they run on */
 extern const struct site thp_sites[];
 extern const struct site thp_change_sites[];
+extern const struct site thp_track_sites[];
+extern const struct site thp_node_sites[];
 extern const struct site hugetlb_sites[];
 extern const struct site node_sites[];
 extern const struct site poison_sites[];
@@ -61,6 +63,8 @@ extern const struct site lru_gen_sites[];
 extern const struct site damon_sites[];
 extern const struct site device_memory_sites[];
 extern const struct site dax_sites[];
+extern const struct site dax_huge_sites[];
+
 /* All sites in turn; NULL behind the last */
 const struct site *site_at(unsigned int index);
 /* By id; NULL if there is none of that id */

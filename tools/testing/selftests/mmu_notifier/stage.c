@@ -41,22 +41,26 @@ enum outcome stage_tmpfs(struct scene *s)
 	return stage_map(s, PROT_READ | PROT_WRITE, MAP_SHARED);
 }
 
-/* A new file of written pages on ext4, that vanishes when it is closed */
+/* A new file on ext4, that vanishes when it is closed */
 static enum outcome open_ext4(struct scene *s, const char *variable,
 			      const char *usual)
 {
 	const char *dir = getenv(variable);
 	struct statfs fs;
-	char *page;
 
 	if (!dir)
 		dir = usual;
 	if (statfs(dir, &fs) || fs.f_type != EXT4_SUPER_MAGIC)
 		return scene_skip(s, "no ext4 at %s, see $%s", dir, variable);
 	s->file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (s->file < 0)
-		return scene_error(s, "open on ext4");
-	page = calloc(1, s->page);
+	return s->file < 0 ? scene_error(s, "open on ext4") : SITE_PASS;
+}
+
+/* Written pages */
+static enum outcome fill_file(struct scene *s)
+{
+	char *page = calloc(1, s->page);
+
 	for (unsigned int i = 0; page && i < PAGES; i++) {
 		memset(page, i + 1, s->page);
 		if (write(s->file, page, s->page) != (ssize_t)s->page) {
@@ -70,7 +74,9 @@ static enum outcome open_ext4(struct scene *s, const char *variable,
 
 static enum outcome open_cached(struct scene *s)
 {
-	return open_ext4(s, "TMN_EXT4", "/mnt/ext4");
+	enum outcome outcome = open_ext4(s, "TMN_EXT4", "/mnt/ext4");
+
+	return outcome ? outcome : fill_file(s);
 }
 
 enum outcome stage_ext4(struct scene *s)
@@ -91,8 +97,7 @@ enum outcome stage_ext4_private(struct scene *s)
 	return stage_map(s, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 }
 
-/* The same on a file system that is mounted with -o dax */
-static enum outcome open_dax(struct scene *s)
+enum outcome stage_open_dax(struct scene *s)
 {
 	enum outcome outcome = open_ext4(s, "TMN_DAX", "/mnt/dax");
 	struct statx stat;
@@ -105,22 +110,25 @@ static enum outcome open_dax(struct scene *s)
 	return SITE_PASS;
 }
 
-enum outcome stage_dax(struct scene *s)
+static enum outcome stage_map_dax(struct scene *s, int flags)
 {
-	enum outcome outcome = open_dax(s);
+	enum outcome outcome = stage_open_dax(s);
 
+	if (!outcome)
+		outcome = fill_file(s);
 	if (outcome)
 		return outcome;
-	return stage_map(s, PROT_READ | PROT_WRITE, MAP_SHARED);
+	return stage_map(s, PROT_READ | PROT_WRITE, flags);
+}
+
+enum outcome stage_dax(struct scene *s)
+{
+	return stage_map_dax(s, MAP_SHARED);
 }
 
 enum outcome stage_dax_private(struct scene *s)
 {
-	enum outcome outcome = open_dax(s);
-
-	if (outcome)
-		return outcome;
-	return stage_map(s, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	return stage_map_dax(s, MAP_PRIVATE);
 }
 
 enum outcome stage_swap(struct scene *s)

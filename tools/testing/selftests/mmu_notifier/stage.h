@@ -13,6 +13,9 @@ enum outcome stage_ext4_private(struct scene *s);
 enum outcome stage_dax(struct scene *s);		/* shared */
 enum outcome stage_dax_private(struct scene *s);
 
+/* Open a new file, on a file system that is mounted with -o dax */
+enum outcome stage_open_dax(struct scene *s);
+
 /* Is there swap space? */
 enum outcome stage_swap(struct scene *s);
 /* The same, if there is */

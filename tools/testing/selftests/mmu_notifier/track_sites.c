@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "huge.h"
 #include "site.h"
 #include "stage.h"
 #include "uffd.h"
@@ -26,22 +27,28 @@
 	}
 
 /* The kernel itself lets the writer go on, so nobody has to read events */
-static enum outcome watch_writes(struct scene *s)
+static enum outcome watch_pages(struct scene *s, const char *addr, size_t size)
 {
 	enum outcome outcome = uffd_open(s, UFFD_FEATURE_PAGEFAULT_FLAG_WP |
 					    UFFD_FEATURE_WP_UNPOPULATED |
 					    UFFD_FEATURE_WP_ASYNC);
 
 	return outcome ? outcome :
-	       uffd_register(s, s->addr, s->size, UFFDIO_REGISTER_MODE_WP);
+	       uffd_register(s, addr, size, UFFDIO_REGISTER_MODE_WP);
 }
 
-static enum outcome write_protect(struct scene *s)
+static enum outcome watch_writes(struct scene *s)
+{
+	return watch_pages(s, s->addr, s->size);
+}
+
+static enum outcome protect_pages(struct scene *s, const char *addr,
+				  size_t size)
 {
 	struct uffdio_writeprotect request = {
 		.range = {
-			.start = (uintptr_t)scene_page(s, FIRST),
-			.len = NR * s->page,
+			.start = (uintptr_t)addr,
+			.len = size,
 		},
 		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
 	};
@@ -49,13 +56,18 @@ static enum outcome write_protect(struct scene *s)
 	return uffd_ioctl(s, UFFDIO_WRITEPROTECT, &request);
 }
 
-static enum outcome scan_written(struct scene *s)
+static enum outcome write_protect(struct scene *s)
+{
+	return protect_pages(s, scene_page(s, FIRST), NR * s->page);
+}
+
+static enum outcome scan_pages(struct scene *s, const char *addr, size_t size)
 {
 	struct pm_scan_arg scan = {
 		.size = sizeof(scan),
 		.flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
-		.start = (uintptr_t)scene_page(s, FIRST),
-		.end = (uintptr_t)scene_page(s, FIRST + NR),
+		.start = (uintptr_t)addr,
+		.end = (uintptr_t)addr + size,
 		.category_mask = PAGE_IS_WRITTEN,
 	};
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -66,6 +78,11 @@ static enum outcome scan_written(struct scene *s)
 	if (fd >= 0)
 		close(fd);
 	return ret < 0 ? SITE_FAIL : SITE_PASS;
+}
+
+static enum outcome scan_written(struct scene *s)
+{
+	return scan_pages(s, scene_page(s, FIRST), NR * s->page);
 }
 
 static enum outcome clear_soft_dirty(struct scene *s)
@@ -124,6 +141,14 @@ static void forget_probe(struct scene *s)
 	stage_write(TRACEFS "uprobe_events", "-:mmu_notifier/probe");
 }
 
+#define EXPECT_SOFT_DIRTY					\
+	{							\
+		.rule = RULE_COVER,				\
+		.event = EVENT_SOFT_DIRTY,			\
+		.nr = PAGES,					\
+		.locks = TMN_LOCK_MMAP_WRITE,			\
+	}
+
 #define EXPECT_PROBE						\
 	{							\
 		.rule = RULE_EXACT,				\
@@ -158,12 +183,7 @@ const struct site track_sites[] = {
 		.v4 = "-",
 		.prepare = stage_anon,
 		.perform = clear_soft_dirty,
-		.expect = {
-			.rule = RULE_COVER,
-			.event = EVENT_SOFT_DIRTY,
-			.nr = PAGES,
-			.locks = TMN_LOCK_MMAP_WRITE,
-		},
+		.expect = EXPECT_SOFT_DIRTY,
 	},
 	{
 		.id = "uprobe_register",
@@ -188,6 +208,78 @@ const struct site track_sites[] = {
 		.perform = remove_probe,
 		.undo = forget_probe,
 		.expect = EXPECT_PROBE,
+	},
+	{}
+};
+
+/*
+ * The same on a transparent huge page, which none of it splits
+ */
+
+static enum outcome watch_huge(struct scene *s)
+{
+	enum outcome outcome = huge_is_mapped(s);
+
+	return outcome ? outcome : watch_pages(s, s->huge, s->huge_size);
+}
+
+static enum outcome stays_huge(struct scene *s, enum outcome outcome)
+{
+	if (outcome)
+		return outcome;
+	return huge_is_mapped(s) ? scene_fail(s, "split") : SITE_PASS;
+}
+
+static enum outcome write_protect_huge(struct scene *s)
+{
+	return stays_huge(s, protect_pages(s, s->huge, s->huge_size));
+}
+
+static enum outcome scan_huge(struct scene *s)
+{
+	return stays_huge(s, scan_pages(s, s->huge, s->huge_size));
+}
+
+static enum outcome clear_huge_soft_dirty(struct scene *s)
+{
+	return stays_huge(s, clear_soft_dirty(s));
+}
+
+#define EXPECT_PROTECT_HUGE					\
+	{							\
+		.rule = RULE_HUGE,				\
+		.event = EVENT_PROTECTION_VMA,			\
+		.nr = PAGES,					\
+		.locks = TMN_LOCK_MMAP_READ,			\
+	}
+
+const struct site thp_track_sites[] = {
+	{
+		.id = "thp_uffd_writeprotect",
+		.name = "ioctl(UFFDIO_WRITEPROTECT) of a THP",
+		.v4 = "-",
+		.prepare = huge_anon,
+		.arrange = watch_huge,
+		.perform = write_protect_huge,
+		.expect = EXPECT_PROTECT_HUGE,
+	},
+	{
+		.id = "thp_pagemap_scan",
+		.name = "ioctl(PAGEMAP_SCAN) of a written THP",
+		.v4 = "-",
+		.prepare = huge_anon,
+		.arrange = watch_huge,
+		.perform = scan_huge,
+		.expect = EXPECT_PROTECT_HUGE,
+	},
+	{
+		.id = "thp_soft_dirty",
+		.name = "clear_refs, soft-dirty bit of a THP",
+		.v4 = "-",
+		.prepare = huge_anon,
+		.arrange = huge_is_mapped,
+		.perform = clear_huge_soft_dirty,
+		.expect = EXPECT_SOFT_DIRTY,
 	},
 	{}
 };

@@ -353,9 +353,20 @@ static bool move_to(void *page, int node)
 	return status == node;
 }
 
+/* Also what is not mapped may still be there, in the swap cache. */
+static bool in_memory(void *page)
+{
+	unsigned char state = 1;
+
+	return mincore(page, PAGE, &state) || state & 1;
+}
+
 /*
  * A page that another CPU has just faulted in waits there for its place on the
  * LRU list, and is not to be reclaimed. To ask for a migration ends the wait.
+ *
+ * When it has been written out it is in the swap cache, to be mapped again. Then
+ * it is clean, and reclaim frees it.
  */
 static bool by_swap(void *page)
 {
@@ -363,9 +374,11 @@ static bool by_swap(void *page)
 
 	for (tries = 0; tries < 100; tries++) {
 		move_to(page, node_of(page));
-		if (!madvise(page, PAGE, MADV_PAGEOUT) && swapped(page))
+		if (!madvise(page, PAGE, MADV_PAGEOUT) && swapped(page) &&
+		    !in_memory(page))
 			return true;
 		usleep(1000);
+		madvise(page, PAGE, MADV_POPULATE_READ);
 	}
 	return false;
 }
