@@ -322,7 +322,8 @@ void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
 	struct mmu_notifier_subscriptions *registry = range->registry;
 
 	if (unlikely(registry <= MMU_NOTIFIER_UNCOUNTED)) {
-		WARN_ONCE(!registry, "end without start\n");
+		WARN_ONCE(registry != MMU_NOTIFIER_UNCOUNTED,
+			  "end without start\n");
 		range->registry = NULL;
 		return;
 	}

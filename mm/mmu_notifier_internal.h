@@ -20,7 +20,7 @@ struct mn_sections {
 
 /* One part of the sections in flight that intervals must know of */
 struct mmu_notifier_shard {
-	spinlock_t lock;	/* ranges; one reader of the tree */
+	spinlock_t lock;	/* ranges, their first_hit; one reader of the tree */
 	struct hlist_head ranges;
 } __aligned(64);
 
@@ -118,7 +118,7 @@ static inline bool mn_linked(struct mmu_notifier *subscription)
 
 /*
  * References of callbacks on a whole-mm subscription, in an RCU reader. Taken
- * under registry->lock, too, which a subscription in the list cannot leave it.
+ * under registry->lock, too, where a subscription in the list stays there.
  */
 
 static inline void mn_ref_get(struct mmu_notifier *subscription)

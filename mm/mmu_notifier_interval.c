@@ -20,14 +20,15 @@
  *		all intervals that overlap it
  *  end		under the same lock: leaves the list and lowers ->active of all
  *		intervals that overlap it
- *  insert	under all locks: sets ->active to the number of sections in the
- *		lists that overlap it, and adds it to the tree
+ *  insert	under all locks: adds it to the tree and sets ->active to the
+ *		number of sections in the lists that overlap it
  *  remove	under all locks: takes it from the tree, sets ->active to zero
  *
  * Hence an invariant that every critical section preserves: ->active of an
  * interval in the tree is the number of ranges in the lists that overlap it.
  * Nothing is deferred. Another one spares the end its search: ->first_hit of a
- * range in a list is the first interval in the tree that overlaps it.
+ * range in a list is the first interval in the tree that overlaps it. Start sets
+ * it, insert and remove keep it true.
  *
  *
  * Callbacks
@@ -170,7 +171,7 @@ mn_interval_advance(struct mmu_interval_notifier *prev,
 
 /*
  * Join the shard, return the first interval to call with a reference, and
- * whether there are more to call
+ * whether there may be more
  */
 static struct mmu_interval_notifier *
 mn_interval_join(struct mmu_notifier_subscriptions *registry,
@@ -389,7 +390,6 @@ static int mn_interval_init(struct mmu_notifier_subscriptions *registry,
 	interval_sub->interval_tree.last = last;
 	/* Not the cur_seq of any section, nor what it was in an earlier life */
 	interval_sub->invalidate_seq = mn_next_seq(registry);
-	atomic_set(&interval_sub->active, 0);
 	atomic_set(&interval_sub->refs, 0);
 	interval_sub->dying = false;
 	lockdep_init_map(&interval_sub->callback_map,
@@ -397,43 +397,42 @@ static int mn_interval_init(struct mmu_notifier_subscriptions *registry,
 	return 0;
 }
 
-/* All sections in flight that overlap @interval_sub, while none starts or ends */
-#define mn_for_each_hit(range, registry, interval_sub)			\
-	for (unsigned int i = 0; i <= (registry)->shard_mask; i++)	\
-		hlist_for_each_entry(range, &(registry)->shards[i].ranges, \
-				     shard_node)			\
-			if (mn_overlaps(interval_sub, range))
-
-/* All sections in flight are in a shard: adopt those that overlap */
-static void mn_interval_link(struct mmu_notifier_subscriptions *registry,
-			     struct mmu_interval_notifier *interval_sub)
-{
-	struct mmu_notifier_range *range;
-
-	lockdep_assert_held(&registry->lock);
-
-	interval_tree_insert(&interval_sub->interval_tree, &registry->tree);
-	mn_for_each_hit(range, registry, interval_sub) {
-		atomic_inc(&interval_sub->active);
-		range->first_hit = mn_interval_first(registry, range);
-	}
-	/* Dropped by mmu_interval_notifier_remove() */
-	mmgrab(interval_sub->mm);
-}
-
-static void mn_interval_unlink(struct mmu_notifier_subscriptions *registry,
+/*
+ * @interval_sub is now in the tree, or no longer: tell the sections in flight
+ * that overlap it, which all are in a shard. Returns how many they are.
+ */
+static int mn_interval_changed(struct mmu_notifier_subscriptions *registry,
 			       struct mmu_interval_notifier *interval_sub)
 {
 	struct mmu_notifier_range *range;
+	unsigned int i;
+	int hits = 0;
 
 	lockdep_assert_held(&registry->lock);
 
-	mn_for_each_hit(range, registry, interval_sub) {
-		if (range->first_hit == interval_sub)
-			range->first_hit = mn_interval_next(interval_sub, range);
+	for (i = 0; i <= registry->shard_mask; i++) {
+		hlist_for_each_entry(range, &registry->shards[i].ranges,
+				     shard_node) {
+			/* Not even a range that changes may keep what has gone */
+			if (!mn_overlaps(interval_sub, range) &&
+			    range->first_hit != interval_sub)
+				continue;
+			range->first_hit = mn_interval_first(registry, range);
+			hits++;
+		}
 	}
-	interval_tree_remove(&interval_sub->interval_tree, &registry->tree);
-	RB_CLEAR_NODE(&interval_sub->interval_tree.rb);
+	return hits;
+}
+
+/* It adopts the sections in flight */
+static void mn_interval_link(struct mmu_notifier_subscriptions *registry,
+			     struct mmu_interval_notifier *interval_sub)
+{
+	interval_tree_insert(&interval_sub->interval_tree, &registry->tree);
+	atomic_set(&interval_sub->active,
+		   mn_interval_changed(registry, interval_sub));
+	/* Dropped by mmu_interval_notifier_remove() */
+	mmgrab(interval_sub->mm);
 }
 
 /* Fails unless every section of the mm is known to be in a shard */
@@ -598,7 +597,9 @@ void mmu_interval_notifier_remove(struct mmu_interval_notifier *interval_sub)
 		       !atomic_read_acquire(&interval_sub->refs));
 
 	mn_lock_shards(registry);
-	mn_interval_unlink(registry, interval_sub);
+	interval_tree_remove(&interval_sub->interval_tree, &registry->tree);
+	RB_CLEAR_NODE(&interval_sub->interval_tree.rb);
+	mn_interval_changed(registry, interval_sub);
 	/* No section will lower it now: let readers go that come too late */
 	atomic_set(&interval_sub->active, 0);
 	smp_mb();	/* As after a decrement, barrier F */

@@ -127,7 +127,7 @@ inline search(p)
 	fi
 }
 
-/* mn_interval_link() and mn_interval_unlink() */
+/* mn_interval_changed() */
 inline search_again()
 {
 	if

@@ -292,7 +292,7 @@ struct mmu_notifier_range {
 	unsigned int flags;
 	enum mmu_notifier_event event;
 	void *owner;
-	/* private: set by start for end, registry is NULL outside a section */
+	/* private: the core's, registry is NULL outside a section */
 	struct mmu_notifier_subscriptions *registry;
 	union {
 		struct srcu_ctr __percpu *domain_ctr;

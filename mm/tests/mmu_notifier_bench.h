@@ -5,6 +5,7 @@
 #include <linux/types.h>
 
 struct mm_struct;
+struct mmu_interval_notifier;
 struct mmu_notifier;
 
 #define BENCH_BASE		0x10000000UL
@@ -28,9 +29,14 @@ void bench_report_ns(const char *name, const char *param, unsigned long value,
 		     struct bench_samples *samples, unsigned int loops);
 void bench_report_distribution(const char *name, struct bench_samples *samples);
 
-/* Subscriptions with empty callbacks, address spaces, and their sections */
+/*
+ * Subscriptions with empty callbacks, intervals, the first of which is that at
+ * BENCH_BASE, address spaces, and their sections
+ */
 extern struct mmu_notifier bench_subs[11];
 int bench_subscribe(struct mmu_notifier *subscription, struct mm_struct *mm);
+int bench_insert(struct mmu_interval_notifier *interval, struct mm_struct *mm,
+		 unsigned int nr);
 struct mm_struct *bench_mm_with_vmas(unsigned int nr);
 void bench_section(struct mm_struct *mm, unsigned long addr);
 void bench_sections(struct mm_struct *mm, unsigned long addr,

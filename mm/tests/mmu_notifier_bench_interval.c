@@ -31,8 +31,8 @@ static unsigned long address(unsigned int nr)
 	return BENCH_BASE + nr * 2 * PAGE_SIZE;
 }
 
-static int insert(struct mmu_interval_notifier *interval, struct mm_struct *mm,
-		  unsigned int nr)
+int bench_insert(struct mmu_interval_notifier *interval, struct mm_struct *mm,
+		 unsigned int nr)
 {
 	return mmu_interval_notifier_insert(interval, mm, address(nr),
 					    PAGE_SIZE, &ops);
@@ -51,7 +51,7 @@ static int insert_all(struct mmu_interval_notifier *intervals,
 	int ret;
 
 	for (i = 0; i < nr; i++) {
-		ret = insert(&intervals[i], mm, i);
+		ret = bench_insert(&intervals[i], mm, i);
 		if (ret) {
 			remove_all(intervals, i);
 			return ret;

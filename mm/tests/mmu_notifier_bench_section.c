@@ -160,7 +160,8 @@ static int parallel_sample(struct mm_struct *mm, struct bench_samples *samples)
 	return 0;
 }
 
-static int parallel_samples(struct mm_struct *mm, unsigned int subscribers)
+static int parallel_samples(struct mm_struct *mm, const char *param,
+			    unsigned int value)
 {
 	static struct bench_samples samples;
 	int i, ret;
@@ -171,15 +172,38 @@ static int parallel_samples(struct mm_struct *mm, unsigned int subscribers)
 		if (ret)
 			return ret;
 	}
-	bench_report_ns("section_parallel", "subscribers", subscribers,
-			&samples, BENCH_SECTIONS);
+	bench_report_ns("section_parallel", param, value, &samples,
+			BENCH_SECTIONS);
 	return 0;
+}
+
+static int parallel_subscriber(struct mm_struct *mm)
+{
+	int ret = bench_subscribe(&bench_subs[0], mm);
+
+	if (ret)
+		return ret;
+	ret = parallel_samples(mm, "subscribers", 1);
+	mmu_notifier_unregister(&bench_subs[0], mm);
+	return ret;
+}
+
+/* Which the sections do not overlap */
+static int parallel_interval(struct mm_struct *mm)
+{
+	static struct mmu_interval_notifier interval;
+	int ret = bench_insert(&interval, mm, 1);
+
+	if (ret)
+		return ret;
+	ret = parallel_samples(mm, "intervals", 1);
+	mmu_interval_notifier_remove(&interval);
+	return ret;
 }
 
 /* 31 samples of 10000 sections on either CPU, of the CPU that took longer */
 int bench_section_parallel(void)
 {
-	struct mmu_notifier *subscription = &bench_subs[0];
 	struct mm_struct *mm;
 	int ret;
 
@@ -188,11 +212,8 @@ int bench_section_parallel(void)
 	mm = mm_alloc();
 	if (!mm)
 		return -ENOMEM;
-	ret = parallel_samples(mm, 0) ?: bench_subscribe(subscription, mm);
-	if (!ret) {
-		ret = parallel_samples(mm, 1);
-		mmu_notifier_unregister(subscription, mm);
-	}
+	ret = parallel_samples(mm, "subscribers", 0) ?:
+	      parallel_subscriber(mm) ?: parallel_interval(mm);
 	mmput(mm);
 	return ret;
 }
