@@ -119,41 +119,10 @@ const struct site dax_sites[] = {
  * The file system may have a huge page for this too
  */
 
-#define EXPECT_HUGE(of_event, lock)				\
-	{							\
-		.rule = RULE_HUGE,				\
-		.event = (of_event),				\
-		.nr = PAGES,					\
-		.one_of = (lock),				\
-	}
-
 static enum outcome huge_sync(struct scene *s)
 {
 	return msync(s->huge, s->huge_size, MS_SYNC) ?
 	       scene_error(s, "msync") : SITE_PASS;
-}
-
-static enum outcome huge_truncate(struct scene *s)
-{
-	return ftruncate(s->file, 0) ? scene_error(s, "ftruncate") : SITE_PASS;
-}
-
-static enum outcome huge_unmap(struct scene *s)
-{
-	return munmap(s->huge, s->huge_size) ? scene_error(s, "munmap") :
-					       SITE_PASS;
-}
-
-static enum outcome huge_unmap_part(struct scene *s)
-{
-	return munmap(s->addr, s->size / 2) ? scene_error(s, "munmap") :
-					      SITE_PASS;
-}
-
-static enum outcome huge_protect(struct scene *s)
-{
-	return mprotect(s->huge, s->huge_size, PROT_READ) ?
-	       scene_error(s, "mprotect") : SITE_PASS;
 }
 
 const struct site dax_huge_sites[] = {

@@ -166,3 +166,32 @@ enum outcome huge_fork(struct scene *s)
 
 	return outcome ? outcome : stage_fork(s);
 }
+
+enum outcome huge_unmap(struct scene *s)
+{
+	return munmap(s->huge, s->huge_size) ? scene_error(s, "munmap") :
+					       SITE_PASS;
+}
+
+enum outcome huge_unmap_part(struct scene *s)
+{
+	return munmap(s->addr, s->size / 2) ? scene_error(s, "munmap") :
+					      SITE_PASS;
+}
+
+enum outcome huge_dontneed(struct scene *s)
+{
+	return madvise(s->huge, s->huge_size, MADV_DONTNEED) ?
+	       scene_error(s, "MADV_DONTNEED") : SITE_PASS;
+}
+
+enum outcome huge_protect(struct scene *s)
+{
+	return mprotect(s->huge, s->huge_size, PROT_READ) ?
+	       scene_error(s, "mprotect") : SITE_PASS;
+}
+
+enum outcome huge_truncate(struct scene *s)
+{
+	return ftruncate(s->file, 0) ? scene_error(s, "ftruncate") : SITE_PASS;
+}

@@ -13,45 +13,14 @@
 
 #define WRITTEN	5	/* the page that is written to */
 
-#define EXPECT_HUGE(of_event, lock)				\
-	{							\
-		.rule = RULE_HUGE,				\
-		.event = (of_event),				\
-		.nr = PAGES,					\
-		.one_of = (lock),				\
-	}
-
 #define MMAP_LOCK	(TMN_LOCK_MMAP_READ | TMN_LOCK_MMAP_WRITE)
 #define VMA_LOCK	(TMN_LOCK_MMAP_READ | TMN_LOCK_VMA)
-
-static enum outcome unmap(struct scene *s)
-{
-	return munmap(s->huge, s->huge_size) ? scene_error(s, "munmap") :
-					       SITE_PASS;
-}
-
-static enum outcome dontneed(struct scene *s)
-{
-	return madvise(s->huge, s->huge_size, MADV_DONTNEED) ?
-	       scene_error(s, "MADV_DONTNEED") : SITE_PASS;
-}
-
-static enum outcome truncate_all(struct scene *s)
-{
-	return ftruncate(s->file, 0) ? scene_error(s, "ftruncate") : SITE_PASS;
-}
 
 static enum outcome punch(struct scene *s)
 {
 	return fallocate(s->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			 0, s->huge_size) ?
 	       scene_error(s, "fallocate") : SITE_PASS;
-}
-
-static enum outcome protect(struct scene *s)
-{
-	return mprotect(s->huge, s->huge_size, PROT_READ) ?
-	       scene_error(s, "mprotect") : SITE_PASS;
 }
 
 static enum outcome write_one(struct scene *s)
@@ -133,7 +102,7 @@ const struct site hugetlb_sites[] = {
 		.v4 = "unmap_vmas",
 		.prepare = hugetlb_shared,
 		.arrange = huge_is_mapped,
-		.perform = unmap,
+		.perform = huge_unmap,
 		.expect = EXPECT_HUGE(EVENT_UNMAP, MMAP_LOCK),
 	},
 	{
@@ -142,7 +111,7 @@ const struct site hugetlb_sites[] = {
 		.v4 = "zap_page_range",
 		.prepare = hugetlb_private,
 		.arrange = huge_is_mapped,
-		.perform = dontneed,
+		.perform = huge_dontneed,
 		.expect = EXPECT_HUGE(EVENT_CLEAR, VMA_LOCK),
 	},
 	{
@@ -151,7 +120,7 @@ const struct site hugetlb_sites[] = {
 		.v4 = "zap_page_range",
 		.prepare = hugetlb_shared,
 		.arrange = huge_is_mapped,
-		.perform = truncate_all,
+		.perform = huge_truncate,
 		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_I_MMAP_WRITE),
 	},
 	{
@@ -188,7 +157,7 @@ const struct site hugetlb_sites[] = {
 		.v4 = "-",
 		.prepare = hugetlb_shared,
 		.arrange = huge_is_mapped,
-		.perform = protect,
+		.perform = huge_protect,
 		.expect = EXPECT_HUGE(EVENT_PROTECTION_VMA, TMN_LOCK_MMAP_WRITE),
 	},
 	{

@@ -19,7 +19,7 @@
 #define MADV_COLLAPSE 25
 #endif
 
-#define EXPECT_HUGE(of_event, lock)				\
+#define EXPECT_CHANGE(of_event, lock)				\
 	{							\
 		.rule = RULE_HUGE,				\
 		.event = (of_event),				\
@@ -120,7 +120,7 @@ const struct site thp_change_sites[] = {
 		.prepare = huge_anon,
 		.arrange = huge_is_mapped,
 		.perform = move,
-		.expect = EXPECT_HUGE(EVENT_UNMAP, TMN_LOCK_MMAP_WRITE),
+		.expect = EXPECT_CHANGE(EVENT_UNMAP, TMN_LOCK_MMAP_WRITE),
 	},
 	{
 		.id = "thp_uffdio_move",
@@ -143,7 +143,7 @@ const struct site thp_change_sites[] = {
 		.prepare = huge_anon,
 		.arrange = huge_is_mapped,
 		.perform = move_to_node,
-		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_ANON_VMA_READ),
+		.expect = EXPECT_CHANGE(EVENT_CLEAR, TMN_LOCK_ANON_VMA_READ),
 	},
 	{
 		.id = "thp_pageout",
@@ -153,7 +153,7 @@ const struct site thp_change_sites[] = {
 		.prepare = prepare_swap,
 		.arrange = huge_is_mapped,
 		.perform = page_out,
-		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_ANON_VMA_READ),
+		.expect = EXPECT_CHANGE(EVENT_CLEAR, TMN_LOCK_ANON_VMA_READ),
 	},
 	{
 		.id = "thp_split",
@@ -163,7 +163,7 @@ const struct site thp_change_sites[] = {
 		.prepare = huge_anon,
 		.arrange = huge_is_mapped,
 		.perform = split,
-		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_ANON_VMA_WRITE),
+		.expect = EXPECT_CHANGE(EVENT_CLEAR, TMN_LOCK_ANON_VMA_WRITE),
 	},
 	{
 		.id = "collapse_anon",
@@ -173,8 +173,8 @@ const struct site thp_change_sites[] = {
 		.prepare = huge_anon_small,
 		.arrange = huge_is_not_mapped,
 		.perform = collapse,
-		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_MMAP_WRITE |
-						   TMN_LOCK_ANON_VMA_WRITE),
+		.expect = EXPECT_CHANGE(EVENT_CLEAR, TMN_LOCK_MMAP_WRITE |
+						     TMN_LOCK_ANON_VMA_WRITE),
 	},
 	{
 		.id = "collapse_tmpfs",

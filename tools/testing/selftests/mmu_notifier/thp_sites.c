@@ -12,34 +12,8 @@
 
 #define WRITTEN	5	/* the page that is written to */
 
-#define EXPECT_HUGE(of_event, lock)				\
-	{							\
-		.rule = RULE_HUGE,				\
-		.event = (of_event),				\
-		.nr = PAGES,					\
-		.one_of = (lock),				\
-	}
-
 #define MMAP_LOCK	(TMN_LOCK_MMAP_READ | TMN_LOCK_MMAP_WRITE)
 #define VMA_LOCK	(TMN_LOCK_MMAP_READ | TMN_LOCK_VMA)
-
-static enum outcome unmap(struct scene *s)
-{
-	return munmap(s->huge, s->huge_size) ? scene_error(s, "munmap") :
-					       SITE_PASS;
-}
-
-static enum outcome unmap_part(struct scene *s)
-{
-	return munmap(s->addr, s->size / 2) ? scene_error(s, "munmap") :
-					      SITE_PASS;
-}
-
-static enum outcome dontneed(struct scene *s)
-{
-	return madvise(s->huge, s->huge_size, MADV_DONTNEED) ?
-	       scene_error(s, "MADV_DONTNEED") : SITE_PASS;
-}
 
 static enum outcome dontneed_part(struct scene *s)
 {
@@ -51,12 +25,6 @@ static enum outcome free_lazily(struct scene *s)
 {
 	return madvise(s->huge, s->huge_size, MADV_FREE) ?
 	       scene_error(s, "MADV_FREE") : SITE_PASS;
-}
-
-static enum outcome protect(struct scene *s)
-{
-	return mprotect(s->huge, s->huge_size, PROT_READ) ?
-	       scene_error(s, "mprotect") : SITE_PASS;
 }
 
 static enum outcome protect_part(struct scene *s)
@@ -78,7 +46,7 @@ const struct site thp_sites[] = {
 		.v4 = "unmap_vmas",
 		.prepare = huge_anon,
 		.arrange = huge_is_mapped,
-		.perform = unmap,
+		.perform = huge_unmap,
 		.expect = EXPECT_HUGE(EVENT_UNMAP, MMAP_LOCK),
 	},
 	{
@@ -87,7 +55,7 @@ const struct site thp_sites[] = {
 		.v4 = "-",
 		.prepare = huge_anon,
 		.arrange = huge_is_mapped,
-		.perform = unmap_part,
+		.perform = huge_unmap_part,
 		.expect = EXPECT_HUGE(EVENT_CLEAR, TMN_LOCK_MMAP_WRITE),
 	},
 	{
@@ -96,7 +64,7 @@ const struct site thp_sites[] = {
 		.v4 = "zap_page_range",
 		.prepare = huge_anon,
 		.arrange = huge_is_mapped,
-		.perform = dontneed,
+		.perform = huge_dontneed,
 		.expect = EXPECT_HUGE(EVENT_CLEAR, VMA_LOCK),
 	},
 	{
@@ -123,7 +91,7 @@ const struct site thp_sites[] = {
 		.v4 = "-",
 		.prepare = huge_anon,
 		.arrange = huge_is_mapped,
-		.perform = protect,
+		.perform = huge_protect,
 		.expect = EXPECT_HUGE(EVENT_PROTECTION_VMA, TMN_LOCK_MMAP_WRITE),
 	},
 	{
