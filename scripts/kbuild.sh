@@ -113,6 +113,6 @@ build()
 # fault: the first error of a build that failed
 fault()
 {
-	grep -E -m 1 '(^|: )(fatal )?error: |\*\*\* ' "$log" ||
+	grep -a -E -m 1 '(^|: )(fatal )?error: |\*\*\* ' "$log" ||
 		grep -v -x FAILED "$log" | tail -n 1
 }

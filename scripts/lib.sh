@@ -11,6 +11,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/mmu-notifiers-next
 
 export LC_ALL=C
 export CCACHE_DIR="$cache/ccache" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=5G
+# An object that the cache does not have is not preprocessed twice.
+export CCACHE_DEPEND=1
 # The series is one list; quilt must not pick up a user's own configuration.
 export QUILT_PATCHES="$top/patches" QUILT_SERIES="$top/series" QUILTRC=-
 export QUILT_REFRESH_ARGS="-p ab --no-timestamps --no-index --sort"
