@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define PAGES	1000
-#define SAMPLES	51
+#define SAMPLES	25
 #define BASE	((char *)0x10000000)
 
 static size_t page_size;

@@ -107,7 +107,7 @@ void bench_report_distribution(const char *name, struct bench_samples *samples)
 /* Let end what the preparations, or the last sample, have left behind */
 void bench_settle(void)
 {
-	msleep(20);
+	msleep(10);
 }
 
 /*

@@ -97,7 +97,7 @@ put:
 	return ret;
 }
 
-/* 51 samples of 10000 sections that overlap one interval, or none */
+/* 25 samples of 10000 sections that overlap one interval, or none */
 int bench_section_intervals(void)
 {
 	return section_intervals(1) ?: section_intervals(100) ?:

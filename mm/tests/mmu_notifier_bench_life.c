@@ -367,7 +367,7 @@ int bench_exit_release(void)
  * Memory
  */
 
-#define BYTES_MMS	1024
+#define BYTES_MMS	256
 
 /* What is allocated from slabs and per CPU, once the counters are up to date */
 static unsigned long pages_allocated(void)

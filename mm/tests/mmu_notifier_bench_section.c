@@ -32,7 +32,7 @@ static void sections(struct mm_struct *mm, unsigned long addr)
 		bench_section(mm, addr);
 }
 
-/* 51 samples of BENCH_SECTIONS sections of the page at @addr */
+/* 25 samples of BENCH_SECTIONS sections of the page at @addr */
 void bench_sections(struct mm_struct *mm, unsigned long addr,
 		    struct bench_samples *samples)
 {
@@ -41,7 +41,7 @@ void bench_sections(struct mm_struct *mm, unsigned long addr,
 
 	samples->nr = 0;
 	sections(mm, addr);
-	for (i = 0; i < 51; i++) {
+	for (i = 0; i < 25; i++) {
 		start = ktime_get_ns();
 		sections(mm, addr);
 		bench_sample(samples, start);
