@@ -107,7 +107,7 @@ void bench_report_distribution(const char *name, struct bench_samples *samples)
 /* Let end what the preparations, or the last sample, have left behind */
 void bench_settle(void)
 {
-	msleep(10);
+	fsleep(10 * USEC_PER_MSEC);
 }
 
 /*
